@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// The modules, each importing only modules that stand above it here.
+let package = Package(
+    name: "dponnx",
+    products: [
+        .library(name: "DPONNX", targets: ["DPONNX"]),
+        .executable(name: "dponnx", targets: ["dponnx"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "COnnxProto", dependencies: ["CProtobufC"]),
+        .target(name: "CVectorKernels", cSettings: [.define("NDEBUG", .when(configuration: .release))]),
+        .target(
+            name: "Kernels", dependencies: ["COpenBLAS", "CLibcrypto", "CVectorKernels"], swiftSettings: strict),
+        .target(name: "ONNXFormat", dependencies: ["COnnxProto", "CProtobufC"], swiftSettings: strict),
+        .target(name: "TensorGraph", swiftSettings: strict),
+        .target(
+            name: "Operators", dependencies: ["Kernels", "ONNXFormat", "TensorGraph"], swiftSettings: strict),
+        .target(name: "Execution", dependencies: ["Kernels", "TensorGraph", "Operators"], swiftSettings: strict),
+        .target(
+            name: "PrivateGradients", dependencies: ["Kernels", "TensorGraph", "Operators"], swiftSettings: strict),
+        .target(name: "PrivacyAccounting", swiftSettings: strict),
+        .target(
+            name: "Training",
+            dependencies: [
+                "CZlib", "Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution", "PrivateGradients",
+                "PrivacyAccounting",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "DPONNX",
+            dependencies: [
+                "Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution", "PrivateGradients",
+                "PrivacyAccounting", "Training",
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "dponnx",
+            dependencies: [
+                "DPONNX",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CVectorKernels"], swiftSettings: strict),
+        .testTarget(
+            name: "ONNXFormatTests", dependencies: ["ONNXFormat"], resources: [.copy("Fixtures")],
+            swiftSettings: strict),
+        .testTarget(name: "TensorGraphTests", dependencies: ["TensorGraph"], swiftSettings: strict),
+        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Execution"], swiftSettings: strict),
+        .testTarget(name: "ExecutionTests", dependencies: ["Execution"], swiftSettings: strict),
+        .testTarget(name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution"], swiftSettings: strict),
+        .testTarget(name: "PrivacyAccountingTests", dependencies: ["PrivacyAccounting"], swiftSettings: strict),
+        .testTarget(
+            name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(name: "DPONNXTests", dependencies: ["DPONNX"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["DPONNX"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
