@@ -1,0 +1,136 @@
+public import TensorGraph
+
+/// One model node being expanded: its inputs as values of the graph under construction, and its attributes.
+public struct Expansion {
+    public let node: ImportedNode
+    /// One per input of the node; nil where an optional input is omitted.
+    public let inputs: [ValueID?]
+    /// Emits into the graph under construction.
+    public var builder: GraphBuilder
+    /// Shapes of the node's outputs in the reference graph of another batch size, if there is one and it got this far.
+    public let referenceOutputShapes: [[Int]?]
+    /// Expands a nested graph (a branch or body) in the scope of this node.
+    let subgraphExpander: SubgraphExpander?
+
+    /// Inputs of the subgraph in, its outputs out.
+    typealias SubgraphExpander =
+        (ImportedGraph, [ValueID], inout GraphBuilder) throws(GraphError) -> [ValueID]
+
+    init(
+        node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?],
+        subgraphExpander: SubgraphExpander?
+    ) {
+        self.node = node
+        self.inputs = inputs
+        self.builder = builder
+        self.referenceOutputShapes = referenceOutputShapes
+        self.subgraphExpander = subgraphExpander
+    }
+
+    /// Version of the operator set in force.
+    public var version: Int { node.opsetVersion }
+
+    // MARK: Inputs
+
+    /// A required input.
+    public func input(_ index: Int) throws(GraphError) -> ValueID {
+        guard let value = optionalInput(index) else { throw .invalid("input \(index) is missing") }
+        return value
+    }
+
+    public func optionalInput(_ index: Int) -> ValueID? { index < inputs.count ? inputs[index] : nil }
+
+    public func type(_ value: ValueID) -> TensorType { builder.type(of: value) }
+    public func shape(_ value: ValueID) -> [Int] { builder.shape(of: value) }
+
+    /// The integers of an input that must be known before the graph runs; nil if the input is omitted.
+    public func constantInts(_ index: Int, _ meaning: String) throws(GraphError) -> [Int]? {
+        guard let value = optionalInput(index) else { return nil }
+        guard let constant = builder.constant(value) else {
+            throw .unsupported("its \(meaning) (input \(index)) is computed from data; it must be known from the sizes alone")
+        }
+        return constant.intValues
+    }
+
+    // MARK: Attributes
+
+    public func int(_ name: String) throws(GraphError) -> Int? {
+        switch node.attributes[name] {
+        case nil: nil
+        case .int(let value): value
+        default: throw .invalid("attribute '\(name)' must be an integer")
+        }
+    }
+
+    public func int(_ name: String, default value: Int) throws(GraphError) -> Int { try int(name) ?? value }
+
+    public func flag(_ name: String, default value: Bool = false) throws(GraphError) -> Bool {
+        try int(name).map { $0 != 0 } ?? value
+    }
+
+    public func ints(_ name: String) throws(GraphError) -> [Int]? {
+        switch node.attributes[name] {
+        case nil: nil
+        case .ints(let values): values
+        case .floats(let values) where values.isEmpty: []
+        default: throw .invalid("attribute '\(name)' must be a list of integers")
+        }
+    }
+
+    public func float(_ name: String) throws(GraphError) -> Float? {
+        switch node.attributes[name] {
+        case nil: nil
+        case .float(let value): value
+        default: throw .invalid("attribute '\(name)' must be a float")
+        }
+    }
+
+    public func float(_ name: String, default value: Float) throws(GraphError) -> Float { try float(name) ?? value }
+
+    public func string(_ name: String) throws(GraphError) -> String? {
+        switch node.attributes[name] {
+        case nil: nil
+        case .string(let value): value
+        default: throw .invalid("attribute '\(name)' must be a string")
+        }
+    }
+
+    /// `ints` attribute up to some version, input afterwards: how ONNX moved axes, shapes, splits and pads.
+    public func intsFromAttributeOrInput(_ name: String, input index: Int) throws(GraphError) -> [Int]? {
+        if let values = try ints(name) { return values }
+        return try constantInts(index, name)
+    }
+
+    // MARK: Emitting
+
+    public mutating func emit(_ operation: any Operation, _ inputs: ValueID...) throws(GraphError) -> ValueID {
+        try builder.emitAll(operation, inputs)[0]
+    }
+
+    public mutating func constant(_ constant: Constant) -> ValueID { builder.addConstant(constant) }
+
+    /// A float constant of shape [].
+    public mutating func scalar(_ value: Float) -> ValueID { builder.addConstant(Constant([value], shape: [])) }
+
+    /// Emits a branch or body of the node: inputs of the subgraph in, its outputs out.
+    public mutating func expandSubgraph(_ graph: ImportedGraph, inputs: [ValueID]) throws(GraphError) -> [ValueID] {
+        guard let subgraphExpander else { throw .unsupported("it has a subgraph") }
+        return try subgraphExpander(graph, inputs, &builder)
+    }
+}
+
+/// The axis in 0..<rank that a possibly negative ONNX axis means.
+public func normalizedAxis(_ axis: Int, rank: Int) throws(GraphError) -> Int {
+    guard (-rank..<max(rank, 1)).contains(axis) else {
+        throw .invalid("axis \(axis) does not exist in a tensor of rank \(rank)")
+    }
+    return axis < 0 ? axis + rank : axis
+}
+
+/// `normalizedAxis` for several axes, in ascending order; duplicates are refused.
+public func normalizedAxes(_ axes: [Int], rank: Int) throws(GraphError) -> [Int] {
+    var result: [Int] = []
+    for axis in axes { result.append(try normalizedAxis(axis, rank: rank)) }
+    guard Set(result).count == result.count else { throw .invalid("axes \(axes) name an axis twice") }
+    return result.sorted()
+}

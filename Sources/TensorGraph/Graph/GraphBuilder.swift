@@ -1,0 +1,147 @@
+/// Computes the outputs of an operation whose inputs are all constant, or returns nil to leave it in the graph.
+public typealias ConstantEvaluator = @Sendable (any Operation, [Constant], [TensorType]) -> [Constant]?
+
+/// A node at which samples of the batch meet, found while a graph was built.
+public struct MixingNode: Hashable, Sendable {
+    public let origin: Origin
+    public let mixing: BatchMixing
+}
+
+/// Builds a graph node by node: infers types, follows the batch, folds constants and shares equal nodes.
+public struct GraphBuilder {
+    public private(set) var graph = Graph()
+    /// Number of samples that one run of the graph computes.
+    public let batchSize: Int
+    /// Nodes at which samples meet, in graph order; a node behind another one of them is not listed again.
+    public private(set) var mixingNodes: [MixingNode] = []
+    /// The model's node that emitted nodes come from.
+    public var origin = Origin(operatorType: "", name: "")
+    /// Backward nodes combine samples on purpose (a gradient is a sum over them), so their batch is not followed.
+    public var followsBatch = true
+
+    private let evaluator: ConstantEvaluator
+    private var known: [NodeKey: [ValueID]] = [:]
+
+    private struct NodeKey: Hashable {
+        let operation: AnyHashable
+        let inputs: [ValueID]
+    }
+
+    public init(batchSize: Int, evaluator: @escaping ConstantEvaluator) {
+        precondition(batchSize > 0)
+        self.batchSize = batchSize
+        self.evaluator = evaluator
+    }
+
+    // MARK: Leaves
+
+    public mutating func addInput(_ name: String, _ type: TensorType, batch: BatchFactor?) -> ValueID {
+        let value = append(type, .input(name: name), batch.map { .factor($0) } ?? .free, dependsOnParameter: false)
+        graph.inputs.append((name, value))
+        return value
+    }
+
+    public mutating func addParameter(_ name: String, _ type: TensorType) -> ValueID {
+        let value = append(type, .parameter(name: name), .free, dependsOnParameter: true)
+        graph.parameters.append((name, value))
+        return value
+    }
+
+    public mutating func addConstant(_ constant: Constant) -> ValueID {
+        append(constant.type, .constant(constant), .free, dependsOnParameter: false)
+    }
+
+    public mutating func addOutput(_ name: String, _ value: ValueID) { graph.outputs.append((name, value)) }
+
+    // MARK: Nodes
+
+    public func type(of value: ValueID) -> TensorType { graph.type(of: value) }
+    public func shape(of value: ValueID) -> [Int] { graph.type(of: value).shape }
+    public func constant(_ value: ValueID) -> Constant? { graph[value].constant }
+
+    /// Emits one node with a single output.
+    public mutating func emit(_ operation: any Operation, _ inputs: ValueID...) throws(GraphError) -> ValueID {
+        try emitAll(operation, inputs)[0]
+    }
+
+    /// Emits one node and returns all of its outputs.
+    /// - Throws: what the shape rule throws, with the node's place.
+    public mutating func emitAll(_ operation: any Operation, _ inputs: [ValueID]) throws(GraphError) -> [ValueID] {
+        let key = NodeKey(operation: AnyHashable(operation), inputs: inputs)
+        if let outputs = known[key] { return outputs }
+        let types: [TensorType]
+        do {
+            types = try operation.outputTypes(for: inputs.map(type(of:)))
+        } catch {
+            throw error.at("\(origin)")
+        }
+        let outputs = fold(operation, inputs, types) ?? append(operation, inputs, types)
+        known[key] = outputs
+        return outputs
+    }
+
+    private mutating func fold(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType]) -> [ValueID]? {
+        let constants = inputs.compactMap(constant)
+        guard constants.count == inputs.count, let results = evaluator(operation, constants, types) else { return nil }
+        return results.map { addConstant($0) }
+    }
+
+    private mutating func append(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType]) -> [ValueID] {
+        let states = followsBatch ? batchStates(operation, inputs, types) : types.map { _ in .free }
+        let dependsOnParameter = inputs.contains { graph[$0].dependsOnParameter }
+        let number = graph.nodes.count
+        let outputs = zip(types, states).enumerated().map { index, output in
+            append(
+                output.0, .node(number, output: index), output.1,
+                dependsOnParameter: dependsOnParameter && output.0.elementType.isFloatingPoint)
+        }
+        graph.nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs, origin: origin))
+        return outputs
+    }
+
+    private mutating func append(
+        _ type: TensorType, _ source: Value.Source, _ batch: BatchState, dependsOnParameter: Bool
+    ) -> ValueID {
+        graph.values.append(Value(type: type, source: source, batch: batch, dependsOnParameter: dependsOnParameter))
+        return ValueID(index: graph.values.count - 1)
+    }
+
+    private mutating func batchStates(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType])
+        -> [BatchState]
+    {
+        let states = inputs.map { graph[$0].batch }
+        if states.contains(.mixed) { return types.map { _ in .mixed } }
+        if states.allSatisfy({ $0 == .free }) { return types.map { _ in .free } }
+        if batchSize == 1 {
+            // One sample cannot meet another; wherever it lies, it is the whole tensor.
+            return types.map { .factor(BatchFactor(axis: 0, outer: 1, inner: $0.shape.first ?? 1)) }
+        }
+        let operands = inputs.map { input in
+            BatchOperand(
+                type: type(of: input), factor: graph[input].batch.factor, constant: constant(input),
+                batchSize: batchSize)
+        }
+        do {
+            return try operation.batchFactors(operands, outputs: types).map { $0.map { .factor($0) } ?? .free }
+        } catch {
+            mixingNodes.append(MixingNode(origin: origin, mixing: error))
+            return types.map { _ in .mixed }
+        }
+    }
+
+    /// Records that samples meet at the current origin for a reason that no single operation sees, and marks `value`.
+    public mutating func markMixed(_ value: ValueID, _ mixing: BatchMixing) {
+        guard graph[value].batch != .mixed else { return }
+        mixingNodes.append(MixingNode(origin: origin, mixing: mixing))
+        graph.values[value.index].batch = .mixed
+    }
+
+    /// Declares where the batch lies in a batch-free value that is repeated once per sample, e.g. an expanded token.
+    public mutating func markBatched(_ value: ValueID, _ factor: BatchFactor) {
+        precondition(graph[value].batch == .free && factor.batchSize(in: shape(of: value)) == batchSize)
+        graph.values[value.index].batch = .factor(factor)
+    }
+
+    /// The graph without the nodes that reach no output.
+    public func finish() -> Graph { graph.pruned() }
+}

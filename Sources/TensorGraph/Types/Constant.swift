@@ -1,0 +1,80 @@
+/// An immutable tensor owned by the graph. Its memory is freed with the last reference.
+public final class Constant: @unchecked Sendable {  // the bytes never change after init
+    public let type: TensorType
+    public let bytes: UnsafeRawBufferPointer
+    /// The constant whose memory this one shares.
+    private let owner: Constant?
+
+    /// Allocates the tensor and lets `fill` write its elements; `fill` gets zeroed memory.
+    public init(_ type: TensorType, fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(type.byteCount, 1), alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        do {
+            try fill(UnsafeMutableRawBufferPointer(rebasing: memory[..<type.byteCount]))
+        } catch {
+            memory.deallocate()
+            throw error
+        }
+        self.type = type
+        bytes = UnsafeRawBufferPointer(memory)
+        owner = nil
+    }
+
+    /// The same elements under another shape; shares the memory of `other`.
+    public init(viewing other: Constant, as type: TensorType) {
+        precondition(other.type.byteCount == type.byteCount, "a view keeps the number of elements")
+        self.type = type
+        bytes = other.bytes
+        owner = other
+    }
+
+    deinit { if owner == nil { bytes.deallocate() } }
+
+    public convenience init(_ values: [Int64], shape: [Int]? = nil) {
+        self.init(TensorType(.int64, shape ?? [values.count]), copying: values)
+    }
+
+    public convenience init(_ values: [Float], shape: [Int]? = nil) {
+        self.init(TensorType(.float32, shape ?? [values.count]), copying: values)
+    }
+
+    public convenience init(_ values: [Bool], shape: [Int]? = nil) {
+        self.init(TensorType(.bool, shape ?? [values.count]), copying: values.map { $0 ? 1 : 0 } as [UInt8])
+    }
+
+    private convenience init<Element: BitwiseCopyable>(_ type: TensorType, copying values: [Element]) {
+        precondition(type.count == values.count, "shape and number of values differ")
+        self.init(type) { memory in values.withUnsafeBytes { memory.copyMemory(from: $0) } }
+    }
+
+    /// The elements as integers; floats truncate toward zero, bools are 0 and 1.
+    public var int64Values: [Int64] {
+        switch type.elementType {
+        case .int64: elements(Int64.self)
+        case .bool: elements(UInt8.self).map { $0 == 0 ? 0 : 1 }
+        case .float32: elements(Float.self).map { Int64(exactly: $0.rounded(.towardZero)) ?? 0 }
+        case .float64: elements(Double.self).map { Int64(exactly: $0.rounded(.towardZero)) ?? 0 }
+        }
+    }
+
+    public var intValues: [Int] { int64Values.map(Int.init) }
+
+    /// The elements as floats.
+    public var floatValues: [Float] {
+        switch type.elementType {
+        case .float32: elements(Float.self)
+        case .float64: elements(Double.self).map(Float.init)
+        case .int64: elements(Int64.self).map(Float.init)
+        case .bool: elements(UInt8.self).map { $0 == 0 ? 0 : 1 }
+        }
+    }
+
+    /// True if both hold the same elements of the same type.
+    public func isIdentical(to other: Constant) -> Bool {
+        type == other.type && bytes.prefix(type.byteCount).elementsEqual(other.bytes.prefix(type.byteCount))
+    }
+
+    private func elements<Element: BitwiseCopyable>(_: Element.Type) -> [Element] {
+        Array(UnsafeRawBufferPointer(rebasing: bytes[..<type.byteCount]).bindMemory(to: Element.self))
+    }
+}
