@@ -1,0 +1,92 @@
+/// Depthwise convolution: group c reads input channel c alone. Unfolding would multiply the memory traffic by the kernel
+/// size for a product with one row, so these loops add whole output rows, tap by tap.
+
+func depthwiseForward(
+    _ shape: ConvolutionShape, x: UnsafePointer<Float>, w: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    out: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
+) {
+    let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
+    let kernel = shape.window.kernelCount
+    pool.forEach(shape.batch * shape.groups) { index, worker in
+        let plane = scratch + worker * phases.count
+        phases.load(x + index * shape.inPlane, into: plane)
+        for row in 0..<shape.outGroup {
+            let channel = index % shape.groups * shape.outGroup + row
+            let target = out + (index * shape.outGroup + row) * shape.positions
+            target.update(repeating: bias?[channel] ?? 0, count: shape.positions)
+            phases.eachKernelElement { element, kz, ky, kx in
+                let weight = w[channel * kernel + element]
+                var place = target
+                phases.eachRow(0..<shape.positions) { oz, oy, columns in
+                    addScaled(place, weight, plane + phases.offset(oz, oy, kz, ky, kx), columns.count)
+                    place += columns.count
+                }
+            }
+        }
+    }
+}
+
+func depthwiseInputGradient(
+    _ shape: ConvolutionShape, g: UnsafePointer<Float>, w: UnsafePointer<Float>, dx: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
+) {
+    let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
+    let kernel = shape.window.kernelCount
+    pool.forEach(shape.batch * shape.groups) { index, worker in
+        let plane = scratch + worker * phases.count
+        plane.update(repeating: 0, count: phases.count)
+        for row in 0..<shape.outGroup {
+            let channel = index % shape.groups * shape.outGroup + row
+            let source = g + (index * shape.outGroup + row) * shape.positions
+            phases.eachKernelElement { element, kz, ky, kx in
+                let weight = w[channel * kernel + element]
+                var place = source
+                phases.eachRow(0..<shape.positions) { oz, oy, columns in
+                    addScaled(plane + phases.offset(oz, oy, kz, ky, kx), weight, place, columns.count)
+                    place += columns.count
+                }
+            }
+        }
+        let target = dx + index * shape.inPlane
+        target.update(repeating: 0, count: shape.inPlane)
+        phases.add(plane, to: target)
+    }
+}
+
+/// dw += sum over the active samples; each channel's sum belongs to one worker, in the order of the samples.
+func depthwiseWeightGradient(
+    _ shape: ConvolutionShape, x: UnsafePointer<Float>, g: UnsafePointer<Float>, factors: UnsafePointer<Float>?,
+    active: [Int], dw: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
+) {
+    let capacity = PhasePlane.capacity(shape.window)
+    pool.forEach(shape.groups) { channel, worker in
+        for sample in active {
+            depthwiseChannelGradient(
+                shape, x: x, g: g, sample: sample, channel: channel, factor: factors?[sample] ?? 1, dw: dw,
+                plane: scratch + worker * capacity, overwrite: false)
+        }
+    }
+}
+
+/// The rows of dw:[outChannels, kernel] that belong to one input channel, for one sample: overwritten, or added to.
+func depthwiseChannelGradient(
+    _ shape: ConvolutionShape, x: UnsafePointer<Float>, g: UnsafePointer<Float>, sample: Int, channel: Int,
+    factor: Float, dw: UnsafeMutablePointer<Float>, plane: UnsafeMutablePointer<Float>, overwrite: Bool
+) {
+    let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
+    let kernel = shape.window.kernelCount
+    phases.load(x + (sample * shape.inChannels + channel) * shape.inPlane, into: plane)
+    for row in channel * shape.outGroup..<(channel + 1) * shape.outGroup {
+        let source = g + (sample * shape.outChannels + row) * shape.positions
+        phases.eachKernelElement { element, kz, ky, kx in
+            var sum: Float = 0
+            var place = source
+            phases.eachRow(0..<shape.positions) { oz, oy, columns in
+                sum += shortDot(plane + phases.offset(oz, oy, kz, ky, kx), place, columns.count)
+                place += columns.count
+            }
+            let target = dw + row * kernel + element
+            target.pointee = overwrite ? factor * sum : target.pointee + factor * sum
+        }
+    }
+}

@@ -1,0 +1,146 @@
+/// A matrix of `features` for each of T positions, stored position-major [T, features] (a linear layer) or feature-major
+/// [features, T] (a convolution), with its row stride.
+struct PositionMatrix {
+    var pointer: UnsafePointer<Float>
+    var stride: Int
+    var features: Int
+    var isFeatureMajor: Bool
+
+    /// out:[rows.count, columns.count] = the inner products of positions `rows` of self with positions `columns` of other.
+    func gram(
+        _ other: PositionMatrix, rows: Range<Int>, columns: Range<Int>, into out: UnsafeMutablePointer<Float>
+    ) {
+        serialGemm(
+            transposeA: isFeatureMajor, transposeB: !other.isFeatureMajor, m: rows.count, n: columns.count, k: features,
+            alpha: 1, a: at(rows.lowerBound), lda: stride, b: other.at(columns.lowerBound), ldb: other.stride, beta: 0,
+            c: out, ldc: columns.count)
+    }
+
+    /// The same within one range of positions; only the upper triangle of `out` is meaningful.
+    func symmetricGram(_ range: Range<Int>, into out: UnsafeMutablePointer<Float>) {
+        // Below this size the symmetric routine's overhead exceeds the half of the work that it saves.
+        if range.count < 96 {
+            gram(self, rows: range, columns: range, into: out)
+        } else {
+            serialSyrk(
+                transpose: isFeatureMajor, n: range.count, k: features, a: at(range.lowerBound), lda: stride, c: out,
+                ldc: range.count)
+        }
+    }
+
+    private func at(_ position: Int) -> UnsafePointer<Float> {
+        pointer + (isFeatureMajor ? position : position * stride)
+    }
+
+    /// out:[rows.count, other.features] = the rows `rows` of self^T other, summed over `positions` positions.
+    func contraction(
+        _ other: PositionMatrix, rows: Range<Int>, positions: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        serialGemm(
+            transposeA: !isFeatureMajor, transposeB: other.isFeatureMajor, m: rows.count, n: other.features,
+            k: positions, alpha: 1, a: pointer + (isFeatureMajor ? rows.lowerBound * stride : rows.lowerBound),
+            lda: stride, b: other.pointer, ldb: other.stride, beta: 0, c: out, ldc: other.features)
+    }
+
+    /// Sum over positions of each feature, added up in double precision: the gradient of a bias; its squared norm.
+    func squaredNormOfSum(positions: Int) -> Double {
+        var total = 0.0
+        for feature in 0..<features {
+            var sum = 0.0
+            let start = pointer + (isFeatureMajor ? feature * stride : feature)
+            let step = isFeatureMajor ? 1 : stride
+            for position in 0..<positions { sum += Double(start[position * step]) }
+            total += sum * sum
+        }
+        return total
+    }
+
+    func isZero(positions: Int) -> Bool {
+        let rows = isFeatureMajor ? features : positions
+        let columns = isFeatureMajor ? positions : features
+        return (0..<rows).allSatisfy { row in (0..<columns).allSatisfy { pointer[row * stride + $0] == 0 } }
+    }
+}
+
+/// Squared Frobenius norms of x^T g without forming it (Goodfellow 2015; Li et al. 2022; Bu et al. 2022).
+enum GhostNorm {
+    /// Positions per side of a Gram tile; the two tiles of this size stay in a core's second-level cache.
+    static let tile = 128
+    /// Elements of the two Gram tiles for T positions.
+    static func gramCount(positions: Int) -> Int { 2 * min(tile, positions) * min(tile, positions) }
+
+    /// Elements in which a whole x^T g, or some of its rows at a time, is instantiated.
+    static func instantiatedCount(rows: Int, columns: Int) -> Int { min(rows * columns, max(65536, 16 * columns)) }
+
+    /// Below this share of (sum_t ||x_t|| ||g_t||)^2 single-precision Grams have cancelled too far to be trusted.
+    private static let trusted = 1e-5
+
+    /// ||x^T g||^2, plus ||sum_t g_t||^2 if `includeBias`, by the Gram matrices <X X^T + 1, G G^T>, summed in double
+    /// precision; the exact norm by instantiation where the Grams have cancelled.
+    ///
+    /// `scratch` holds `gramCount` elements, `instantiated` holds `instantiatedCount`. Not finite if x or g is not finite.
+    static func squared(
+        _ x: PositionMatrix, _ g: PositionMatrix, positions: Int, includeBias: Bool,
+        scratch: UnsafeMutablePointer<Float>, instantiated: UnsafeMutablePointer<Float>
+    ) -> Double {
+        let (sum, bound) = byGrams(x, g, positions: positions, one: includeBias ? 1 : 0, scratch: scratch)
+        if sum > 0, sum >= trusted * bound * bound, sum.isFinite { return sum }
+        // Without a gradient, as in padding samples, there is nothing to instantiate.
+        if sum == 0, g.isZero(positions: positions) { return 0 }
+        return byInstantiation(x, g, positions: positions, includeBias: includeBias, buffer: instantiated)
+    }
+
+    /// The sum of products of the Grams, and sum_t ||x_t|| ||g_t||.
+    private static func byGrams(
+        _ x: PositionMatrix, _ g: PositionMatrix, positions: Int, one: Double, scratch: UnsafeMutablePointer<Float>
+    ) -> (sum: Double, bound: Double) {
+        let gramX = scratch
+        let gramG = scratch + min(tile, positions) * min(tile, positions)
+        var sum = 0.0
+        var bound = 0.0
+        for firstRow in stride(from: 0, to: positions, by: tile) {
+            let rows = firstRow..<min(positions, firstRow + tile)
+            x.symmetricGram(rows, into: gramX)
+            g.symmetricGram(rows, into: gramG)
+            for row in 0..<rows.count {
+                let start = row * rows.count + row
+                let diagonal = (Double(gramX[start]) + one) * Double(gramG[start])
+                bound += max(0, diagonal).squareRoot()
+                sum += diagonal
+                sum += 2 * shiftedDot(gramX + start + 1, gramG + start + 1, rows.count - row - 1, shift: one)
+            }
+            for firstColumn in stride(from: rows.upperBound, to: positions, by: tile) {
+                let columns = firstColumn..<min(positions, firstColumn + tile)
+                x.gram(x, rows: rows, columns: columns, into: gramX)
+                g.gram(g, rows: rows, columns: columns, into: gramG)
+                sum += 2 * shiftedDot(gramX, gramG, rows.count * columns.count, shift: one)
+            }
+        }
+        return (sum, bound)
+    }
+
+    /// ||x^T g||^2 (+ ||sum_t g_t||^2) by forming x^T g, as many rows at a time as fit into `buffer`.
+    static func byInstantiation(
+        _ x: PositionMatrix, _ g: PositionMatrix, positions: Int, includeBias: Bool,
+        buffer: UnsafeMutablePointer<Float>
+    ) -> Double {
+        let step = max(1, instantiatedCount(rows: x.features, columns: g.features) / max(1, g.features))
+        var sum = includeBias ? g.squaredNormOfSum(positions: positions) : 0
+        for first in stride(from: 0, to: x.features, by: step) {
+            let rows = first..<min(x.features, first + step)
+            x.contraction(g, rows: rows, positions: positions, into: buffer)
+            sum += sumOfSquares(buffer, rows.count * g.features)
+        }
+        return sum
+    }
+
+    /// sum of (x + shift) * y in double precision
+    private static func shiftedDot(
+        _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int, shift: Double
+    ) -> Double {
+        if shift == 0 { return dot(x, y, count) }
+        var sum = 0.0
+        for index in 0..<count { sum += (Double(x[index]) + shift) * Double(y[index]) }
+        return sum
+    }
+}

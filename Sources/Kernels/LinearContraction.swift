@@ -1,0 +1,131 @@
+/// Rows that are scaled and multiplied at a time.
+private let contractionRows = 512
+
+/// How the contraction is cut: the wider of the two sides by columns, or, if both are narrow, the samples.
+private struct ContractionPartition {
+    let isNarrow: Bool
+    let parts: Int
+
+    init(B: Int, T: Int, d: Int, p: Int, workers: Int) {
+        isNarrow = max(d, p) < 64 * workers && B * T >= 1024 * workers && d * p <= 1 << 16
+        let operations = Double(B * T) * Double(d) * Double(p)
+        parts = isNarrow ? min(4 * workers, B) : operations < 1e5 ? 1 : max(1, min(workers, max(d, p) / 8))
+    }
+}
+
+/// Scratch elements of `linearWeightedContraction` for a pool of `workers` threads.
+public func linearWeightedContractionScratchCount(B: Int, T: Int, d: Int, p: Int, workers: Int) -> Int {
+    let partition = ContractionPartition(B: B, T: T, d: d, p: p, workers: workers)
+    let rows = min(contractionRows, B * T)
+    return partition.isNarrow
+        ? workers * rows * (d + p) + partition.parts * d * p : partition.parts * rows * (d + p)
+}
+
+/// dw = (dw if `accumulate`) + sum_b factors[b] x_b^T g_b for x:[B,T,d], g:[B,T,p]; dw is [d,p], or [p,d] if `transposed`.
+///
+/// `factors`:[B]; nil means all ones. A sample whose factor is zero is left out: its x and g are not read, because they may
+/// hold NaN. The contraction of Book-Keeping (Bu et al. 2023). The same in every run of one thread count.
+public func linearWeightedContraction(
+    x: UnsafePointer<Float>, g: UnsafePointer<Float>, factors: UnsafePointer<Float>? = nil, B: Int, T: Int, d: Int,
+    p: Int, dw: UnsafeMutablePointer<Float>, transposed: Bool = false, accumulate: Bool,
+    scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
+) {
+    if d == 0 || p == 0 { return }
+    let active = activeSamples(factors, B)
+    if active.isEmpty || T == 0 {
+        if !accumulate { dw.update(repeating: 0, count: d * p) }
+        return
+    }
+    let partition = ContractionPartition(B: B, T: T, d: d, p: p, workers: pool.threadCount)
+    let rows = min(contractionRows, B * T)
+    let whole = Contraction(
+        a: transposed ? g : x, m: transposed ? p : d, b: transposed ? x : g, n: transposed ? d : p, T: T,
+        factors: factors, active: active, isCompact: active.count == B, rowLimit: rows)
+    if partition.isNarrow {
+        let partial = scratch + pool.threadCount * rows * (d + p)
+        let parts = min(partition.parts, active.count)
+        pool.forEach(parts) { index, worker in
+            whole.run(
+                samples: evenPart(index, of: parts, count: active.count), rows: 0..<whole.m, columns: 0..<whole.n,
+                into: partial + index * d * p, accumulate: false, scratch: scratch + worker * rows * (d + p))
+        }
+        if !accumulate { dw.update(repeating: 0, count: d * p) }
+        addPartials(partial, parts: parts, count: d * p, into: dw, pool: pool)
+        return
+    }
+    pool.forEach(partition.parts) { index, _ in
+        let isWide = whole.n >= whole.m
+        whole.run(
+            samples: 0..<active.count,
+            rows: isWide ? 0..<whole.m : evenPart(index, of: partition.parts, count: whole.m),
+            columns: isWide ? evenPart(index, of: partition.parts, count: whole.n) : 0..<whole.n,
+            into: dw, accumulate: accumulate, scratch: scratch + index * rows * (d + p))
+    }
+}
+
+/// out:[m,n] = sum over the active samples of factor * a_b^T b_b, a:[B,T,m], b:[B,T,n].
+private struct Contraction {
+    let a: UnsafePointer<Float>
+    let m: Int
+    let b: UnsafePointer<Float>
+    let n: Int
+    let T: Int
+    let factors: UnsafePointer<Float>?
+    let active: [Int]
+    /// No sample is left out, so a side that is not scaled can be used where it lies.
+    let isCompact: Bool
+    let rowLimit: Int
+
+    /// One block of out, from some of the active samples.
+    func run(
+        samples: Range<Int>, rows: Range<Int>, columns: Range<Int>, into out: UnsafeMutablePointer<Float>,
+        accumulate: Bool, scratch: UnsafeMutablePointer<Float>
+    ) {
+        let target = out + rows.lowerBound * n + columns.lowerBound
+        if isCompact, factors == nil {
+            serialGemm(
+                transposeA: true, transposeB: false, m: rows.count, n: columns.count, k: samples.count * T, alpha: 1,
+                a: a + samples.lowerBound * T * m + rows.lowerBound, lda: m,
+                b: b + samples.lowerBound * T * n + columns.lowerBound, ldb: n, beta: accumulate ? 1 : 0, c: target,
+                ldc: n)
+            return
+        }
+        // The side with fewer columns in this block is the cheaper one to scale.
+        let scalesB = columns.count <= rows.count
+        let copyOfA = scratch
+        let copyOfB = scratch + rowLimit * rows.count
+        var isFirst = !accumulate
+        let end = samples.upperBound * T
+        for first in stride(from: samples.lowerBound * T, to: end, by: rowLimit) {
+            let positions = first..<min(end, first + rowLimit)
+            let copiesA = !isCompact || !scalesB
+            let copiesB = !isCompact || scalesB
+            if copiesA { gather(a, m, positions, rows, scaled: !scalesB, into: copyOfA) }
+            if copiesB { gather(b, n, positions, columns, scaled: scalesB, into: copyOfB) }
+            serialGemm(
+                transposeA: true, transposeB: false, m: rows.count, n: columns.count, k: positions.count, alpha: 1,
+                a: copiesA ? UnsafePointer(copyOfA) : a + first * m + rows.lowerBound, lda: copiesA ? rows.count : m,
+                b: copiesB ? UnsafePointer(copyOfB) : b + first * n + columns.lowerBound,
+                ldb: copiesB ? columns.count : n, beta: isFirst ? 0 : 1, c: target, ldc: n)
+            isFirst = false
+        }
+    }
+
+    /// out:[positions, columns] = those columns of the positions (counted over the active samples), times the factor.
+    private func gather(
+        _ source: UnsafePointer<Float>, _ width: Int, _ positions: Range<Int>, _ columns: Range<Int>, scaled: Bool,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        var target = out
+        for position in positions {
+            let sample = active[position / T]
+            let row = source + (sample * T + position % T) * width + columns.lowerBound
+            if scaled, let factors {
+                copyScaled(target, factors[sample], row, columns.count)
+            } else {
+                copyRow(target, row, columns.count)
+            }
+            target += columns.count
+        }
+    }
+}
