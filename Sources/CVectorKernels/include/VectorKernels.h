@@ -1,0 +1,141 @@
+/// Elementwise, row-wise, reducing and moving kernels over contiguous memory, compiled once per
+/// instruction set and picked at run time. Nothing here allocates, blocks or keeps state.
+/// Unless said otherwise an output may be the same memory as an input, but may not overlap it partly.
+#ifndef VECTORKERNELS_H
+#define VECTORKERNELS_H
+
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// Functions of one float. `a` and `b` in the comments are the two parameters of the call.
+enum {
+    VK_NEG, VK_ABS, VK_RECIPROCAL, VK_EXP, VK_LOG, VK_SQRT, VK_RSQRT, VK_SQUARE, VK_RELU,
+    VK_LEAKY_RELU,       ///< slope a
+    VK_ELU,              ///< alpha a
+    VK_SELU,             ///< alpha a, gamma b
+    VK_CELU,             ///< alpha a
+    VK_SIGMOID, VK_TANH, VK_SOFTPLUS, VK_SOFTSIGN, VK_HARD_SWISH,
+    VK_HARD_SIGMOID,     ///< max(0, min(1, a x + b))
+    VK_GELU, VK_GELU_TANH, VK_ERF, VK_SILU, VK_MISH,
+    VK_THRESHOLDED_RELU, ///< threshold a
+    VK_SIN, VK_COS, VK_TAN, VK_ASIN, VK_ACOS, VK_ATAN,
+    VK_SINH, VK_COSH, VK_ASINH, VK_ACOSH, VK_ATANH,
+    VK_SIGN, VK_FLOOR, VK_CEIL, VK_ROUND,
+    VK_CLIP,             ///< max(a, min(b, x))
+    VK_AFFINE,           ///< a x + b
+    VK_UNARY_COUNT
+};
+
+/// Arithmetic functions of two operands.
+enum {
+    VK_ADD, VK_SUB, VK_MUL, VK_DIV, VK_POW, VK_MIN, VK_MAX,
+    VK_MOD,   ///< remainder with the sign of the divisor
+    VK_FMOD,  ///< remainder with the sign of the dividend
+    VK_PRELU, ///< a where a > 0, else a * b
+    VK_BINARY_COUNT
+};
+
+enum { VK_EQUAL, VK_LESS, VK_LESS_EQUAL, VK_GREATER, VK_GREATER_EQUAL, VK_COMPARE_COUNT };
+enum { VK_AND, VK_OR, VK_XOR, VK_LOGICAL_COUNT };
+
+/// What a reduction accumulates; all accumulators are double.
+enum {
+    VK_SUM, VK_SUM_SQUARE, VK_SUM_ABS, VK_MAXIMUM, VK_MINIMUM, VK_PRODUCT,
+    VK_SUM_EXP, ///< exp(x - shift), the shift given for each output
+    VK_REDUCE_COUNT
+};
+
+/// Losses of one prediction x and one target t.
+enum {
+    VK_LOSS_BCE_LOGITS, VK_LOSS_SQUARED, VK_LOSS_ABSOLUTE,
+    VK_LOSS_HUBER, ///< threshold a
+    VK_LOSS_COUNT
+};
+
+/// A rows x columns block read by two strides (in elements) and written densely, row by row.
+typedef struct {
+    int64_t rows, columns;
+    int64_t a_row, a_column;
+    int64_t b_row, b_column;
+} vk_block;
+
+/// Logits [outer, classes, inner] with a target for every (outer, inner). Sections of `inner` may be cut
+/// out: `columns` of them are worked on, the pointers already moved to the first.
+typedef struct {
+    int64_t outer, classes, inner, columns;
+    int64_t ignored; ///< the target value that asks for no loss
+} vk_classes;
+
+typedef struct {
+    const char *name;
+
+    void (*unary)(int op, const float *x, float *out, int64_t n, float a, float b);
+    /// out = g f'(x)
+    void (*derivative)(int op, const float *x, const float *g, float *out, int64_t n, float a, float b);
+    /// out = g f'(x) from y = f(x); only for VK_EXP, VK_SQRT, VK_RECIPROCAL, VK_RSQRT, VK_SIGMOID, VK_TANH, VK_RELU.
+    void (*derivative_from_output)(int op, const float *y, const float *g, float *out, int64_t n);
+
+    void (*binary_f32)(int op, const float *a, const float *b, float *out, vk_block block);
+    void (*binary_i64)(int op, const int64_t *a, const int64_t *b, int64_t *out, vk_block block);
+    void (*compare_f32)(int op, const float *a, const float *b, uint8_t *out, vk_block block);
+    void (*compare_i64)(int op, const int64_t *a, const int64_t *b, uint8_t *out, vk_block block);
+    void (*compare_u8)(int op, const uint8_t *a, const uint8_t *b, uint8_t *out, vk_block block);
+    void (*logical)(int op, const uint8_t *a, const uint8_t *b, uint8_t *out, vk_block block);
+    void (*logical_not)(const uint8_t *a, uint8_t *out, int64_t n);
+    /// out = condition ? a : b on elements of `size` 1, 4 or 8 bytes; the strides are in elements.
+    void (*select)(int size, const uint8_t *condition, int64_t condition_row, int64_t condition_column,
+                   const void *a, const void *b, void *out, vk_block block);
+    /// y += scale * x
+    void (*add_scaled)(const float *x, float *y, float scale, int64_t n);
+
+    /// Reduces one contiguous run into *accumulator, which starts at vk_reduce_identity.
+    void (*reduce_row)(int op, const float *x, int64_t n, double *accumulator, float shift);
+    /// Reduces `rows` rows of `columns` elements, `stride` apart, column by column.
+    void (*reduce_columns)(int op, const float *x, int64_t rows, int64_t columns, int64_t stride,
+                           double *accumulators, const float *_Nullable shifts);
+
+    void (*softmax)(const float *x, float *out, int64_t rows, int64_t n, int log);
+    void (*softmax_gradient)(const float *y, const float *g, float *out, int64_t rows, int64_t n, int log);
+    /// The same along the rows of an [n, columns] section whose rows are `stride` apart.
+    void (*softmax_columns)(const float *x, float *out, int64_t n, int64_t columns, int64_t stride, int log);
+    void (*softmax_gradient_columns)(const float *y, const float *g, float *out, int64_t n, int64_t columns,
+                                     int64_t stride, int log);
+
+    /// xhat = (x - mean) rstd, rstd = 1 / sqrt(variance + epsilon); without centring the mean is 0 and the
+    /// variance is the mean square.
+    void (*normalize)(const float *x, float *_Nullable xhat, float *rstd, float *_Nullable mean, int64_t rows,
+                      int64_t n, float epsilon, int centered);
+    void (*normalize_gradient)(const float *g, const float *xhat, const float *rstd, float *out, int64_t rows,
+                               int64_t n, int centered);
+
+    /// losses[outer, inner] = logsumexp(x) - x[target], 0 where the target is ignored.
+    void (*cross_entropy)(const float *x, const int64_t *targets, float *losses, vk_classes shape);
+    /// out = (softmax(x) - onehot(target)) weight; exact zeros where the weight is 0 or the target ignored.
+    void (*cross_entropy_gradient)(const float *x, const int64_t *targets, const float *_Nullable weights,
+                                   float *out, vk_classes shape);
+
+    void (*loss)(int op, const float *x, const float *t, float *out, int64_t n, float a);
+    /// out = g dloss/dx, g = 1 where absent
+    void (*loss_gradient)(int op, const float *x, const float *t, const float *_Nullable g, float *out, int64_t n,
+                          float a);
+
+    /// out[columns, rows] = transpose of x[rows, columns], elements of 1, 4 or 8 bytes, leading dimensions in
+    /// elements; out may not be x.
+    void (*transpose)(int size, const void *x, int64_t x_stride, void *out, int64_t out_stride, int64_t rows,
+                      int64_t columns);
+    /// Values rounded to the nearest float16 / bfloat16, ties to even, kept as float.
+    void (*round_float16)(const float *x, float *out, int64_t n);
+    void (*round_bfloat16)(const float *x, float *out, int64_t n);
+} vk_table;
+
+/// The table in use: the best that this processor runs, or the one named by DPONNX_CPU (`generic`, `avx2`). A name
+/// that is unknown, or that this processor cannot run, ends the process with a message.
+const vk_table *vk_active(void);
+/// The table of that name, or null if there is none or this processor cannot run it.
+const vk_table *_Nullable vk_named(const char *name);
+/// What an accumulator of this reduction starts from.
+double vk_reduce_identity(int op);
+
+#pragma clang assume_nonnull end
+#endif
