@@ -1,3 +1,4 @@
+public import ONNXFormat
 public import TensorGraph
 
 /// A dimension as a model declares it.
@@ -15,7 +16,7 @@ public enum AttributeValue: Sendable {
     case ints([Int])
     case floats([Float])
     case strings([String])
-    case tensor(Constant, originalType: TensorDataType)
+    case tensor(Constant, originalType: ONNXElementType)
     case graph(ImportedGraph)
 }
 
@@ -55,11 +56,11 @@ public struct ImportedNode: Sendable {
 public struct ImportedGraph: Sendable {
     public struct Port: Sendable {
         public var name: String
-        public var dataType: TensorDataType
+        public var dataType: ONNXElementType
         /// Nil if the model does not even give the rank.
         public var dimensions: [Dimension]?
 
-        public init(name: String, dataType: TensorDataType, dimensions: [Dimension]?) {
+        public init(name: String, dataType: ONNXElementType, dimensions: [Dimension]?) {
             self.name = name
             self.dataType = dataType
             self.dimensions = dimensions
@@ -68,13 +69,13 @@ public struct ImportedGraph: Sendable {
 
     public struct Initializer: Sendable {
         public var name: String
-        public var dataType: TensorDataType
+        public var dataType: ONNXElementType
         public var shape: [Int]
         /// Decodes the tensor; called once per graph that needs it.
         public var load: @Sendable () throws -> Constant
 
         public init(
-            name: String, dataType: TensorDataType, shape: [Int], load: @escaping @Sendable () throws -> Constant
+            name: String, dataType: ONNXElementType, shape: [Int], load: @escaping @Sendable () throws -> Constant
         ) {
             self.name = name
             self.dataType = dataType

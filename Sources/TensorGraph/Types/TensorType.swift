@@ -44,7 +44,7 @@ extension [Int] {
 }
 
 /// The shape to which `shapes` broadcast together (ONNX spec, "Multidirectional Broadcasting"), or nil.
-public func broadcastShape(_ shapes: [[Int]]) -> [Int]? {
+public func broadcastedShape(_ shapes: [[Int]]) -> [Int]? {
     let rank = shapes.map(\.count).max() ?? 0
     var result = [Int](repeating: 1, count: rank)
     for shape in shapes {
