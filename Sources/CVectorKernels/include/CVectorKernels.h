@@ -1,1 +1,7 @@
+/// The hot loops of the project in C: the headers below, one per subject.
+#ifndef CVECTORKERNELS_H
+#define CVECTORKERNELS_H
 
+#include "RandomKernels.h"
+
+#endif
