@@ -38,7 +38,7 @@ import Testing
         #expect(PrivacyAccountant.rdp.noiseMultiplier(epsilon: 1, delta: 1e-5, samplingRate: 0.1, steps: 0) == 0)
     }
 
-    @Test(arguments: [(0.01, 1.0, 3.0), (0.001, 0.6, 1.5), (1, 10.0, 2.0), (0.3, 2.0, 40)])
+    @Test(arguments: [(0.01, 1.0, 3.0), (0.001, 0.8, 1.5), (1, 10.0, 2.0), (0.3, 2.0, 40)])
     func maximumStepsIsTheLargest(rate: Double, noise: Double, epsilon: Double) {
         let accountant = PrivacyAccountant.rdp
         let steps = accountant.maximumSteps(epsilon: epsilon, delta: 1e-5, samplingRate: rate, noiseMultiplier: noise)
