@@ -55,11 +55,13 @@ import Testing
             (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8),
             (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#, 4),
             (
-                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
+                    + #","a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
                 8
             ),
             (
-                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
+                    + #","b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
                 4
             ),
             (#"{"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}}"#, 4),
