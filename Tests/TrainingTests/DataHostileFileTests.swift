@@ -55,11 +55,13 @@ import Testing
             (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8),
             (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#, 4),
             (
-                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
+                    + #","a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
                 8
             ),
             (
-                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
+                    + #","b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
                 4
             ),
             (#"{"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}}"#, 4),
@@ -92,12 +94,29 @@ import Testing
         for length in stride(from: 1, to: sound.count, by: 7) {
             #expect(dataError { try readAll(scratch.write("b.npz", Array(sound.prefix(length)))) }?.kind == .malformed)
         }
-        // Both the central and the local name of 'short' become a second 'x' of the same length.
-        var doubled = contents(fixture("deflated.npz"))
-        for start in doubled.indices where doubled[start...].starts(with: Array("labels.npy".utf8)) {
-            doubled.replaceSubrange(start..<start + 10, with: Array("xxxxxx.npy".utf8))
+    }
+
+    @Test func zipEntriesMustDiffer() throws {
+        let path = scratch.path + "/a.npz"
+        let arrays = ["a", "b"].map { ArrayFileWriter.Declaration(name: $0, type: .int64, shape: [1]) }
+        var writer = try ArrayFileWriter(path: path, arrays: arrays)
+        try writer.append([1 as Int64])
+        try writer.append([2 as Int64])
+        try writer.finish()
+        var doubled = contents(path)
+        for start in doubled.indices where doubled[start...].starts(with: Array("b.npy".utf8)) {
+            doubled[start] = UInt8(ascii: "a")
         }
-        #expect(throws: Never.self) { try readAll(scratch.write("c.npz", doubled)) }
+        let twice = dataError { try readAll(scratch.write("b.npz", doubled)) }
+        #expect(twice?.message == "appears twice in the zip directory")
+        // The second directory record points at the first entry's bytes and carries its name's length.
+        var shared = contents(path)
+        let records = shared.indices.filter { shared[$0...].starts(with: [0x50, 0x4B, 1, 2]) }
+        shared.replaceSubrange(records[1] + 42..<records[1] + 46, with: [0, 0, 0, 0])
+        shared[30] = UInt8(ascii: "b")
+        shared[records[0] + 46] = UInt8(ascii: "b")
+        let overlap = dataError { try readAll(scratch.write("c.npz", shared)) }
+        #expect(overlap?.message == "has zip entries that overlap")
     }
 
     /// A deflated entry may not claim more than DEFLATE can produce, nor hold more or less than it claims.

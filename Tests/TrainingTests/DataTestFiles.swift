@@ -21,7 +21,7 @@ final class ScratchFolder {
 
     func write(_ name: String, _ bytes: [UInt8]) -> String {
         let file = path + "/" + name
-        FileManager.default.createFile(atPath: file, contents: Data(bytes))
+        try! Data(bytes).write(to: URL(fileURLWithPath: file))
         return file
     }
 

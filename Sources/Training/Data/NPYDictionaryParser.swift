@@ -1,4 +1,5 @@
-/// Reads the Python dictionary literal of an .npy header: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+/// Reads the Python dictionary literal of an .npy header:
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
 ///
 /// Only what NumPy writes there is a value: strings, True, False and tuples of non-negative integers.
 struct NPYDictionaryParser {
