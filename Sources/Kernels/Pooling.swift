@@ -1,6 +1,6 @@
 /// out = the largest input of each window, indices = where it lies in its input plane (flattened, the first of equals).
 ///
-/// Pads never win. As in PyTorch a NaN wins over everything before it. A window without any input (all padding) gives
+/// Pads never win. As in PyTorch a NaN wins over every number, and the last NaN of a window gives the index. A window without any input (all padding) gives
 /// -infinity and index -1.
 public func maxPoolForward(
     _ shape: PoolingShape, x: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>,
@@ -19,8 +19,8 @@ public func maxPoolForward(
                 for column in columns {
                     let place = start + column * step
                     let value = input[place]
-                    // Negated so that NaN wins; a window of -infinities still gets an index.
-                    let wins = !(value <= best[output + column]) || places[output + column] < 0
+                    // A NaN wins, and nothing but another NaN wins against it; a window of -infinities gets an index.
+                    let wins = value > best[output + column] || value.isNaN || places[output + column] < 0
                     best[output + column] = wins ? value : best[output + column]
                     places[output + column] = wins ? Int64(place) : places[output + column]
                 }
