@@ -160,4 +160,52 @@ import Testing
         #expect(shape.outSpatial == [14, 0])
         #expect(shape.positions == 0 && shape.unfoldedRows == 40)
     }
+
+    /// Which thread took which piece must not show: a fixed seed gives identical runs.
+    @Test func repeatedRunsAreIdentical() {
+        var random = SeededValues(19)
+        let pool = ThreadPool(threads: 3)
+        for shape in Self.shapes.prefix(9) {
+            let x = random.floats(shape.inputCount)
+            let g = random.floats(shape.outputCount)
+            let factors = random.floats(shape.batch)
+            var results: Set<[Float]> = []
+            for _ in 0..<10 {
+                var dw = [Float](repeating: 0, count: shape.weightCount)
+                let stayed = withScratch(convolutionWeightGradientScratchCount(shape, workers: 3)) {
+                    convolutionWeightGradient(
+                        shape, x: x, g: g, factors: factors, dw: &dw, accumulate: false, scratch: $0, pool: pool)
+                }
+                #expect(stayed)
+                results.insert(dw)
+            }
+            #expect(results.count == 1)
+        }
+    }
+
+    /// A kernel larger than the padded input, and an empty batch: nothing is read, every gradient is zero.
+    @Test(arguments: [0, 2], [1, 2]) func emptyOutput(batch: Int, groups: Int) {
+        let shape = ConvolutionShape(
+            batch: batch, inChannels: 2, outChannels: 2, groups: groups, inSpatial: [2, batch == 0 ? 9 : 2],
+            kernel: [1, 4], strides: [1, 1], dilations: [1, 1], padsBegin: [0, 0], padsEnd: [0, 0])
+        #expect(shape.outputCount == 0)
+        let x = [Float](repeating: .nan, count: max(1, shape.inputCount))
+        let w = [Float](repeating: .nan, count: shape.weightCount)
+        var dx = [Float](repeating: 1, count: shape.inputCount)
+        var dw = [Float](repeating: 1, count: shape.weightCount)
+        var perSample = [Float](repeating: 1, count: batch * shape.weightCount)
+        var norms = [Double](repeating: 4, count: batch)
+        let stayed = withScratch(convolutionWeightGradientScratchCount(shape, workers: 2)) { scratch in
+            convolutionForward(shape, x: x, w: w, out: scratch, scratch: scratch, pool: pools[1])
+            convolutionInputGradient(shape, g: x, w: w, dx: &dx, scratch: scratch, pool: pools[1])
+            convolutionWeightGradient(
+                shape, x: x, g: x, dw: &dw, accumulate: false, scratch: scratch, pool: pools[1])
+            convolutionPerSampleWeightGradient(shape, x: x, g: x, dw: &perSample, scratch: scratch, pool: pools[1])
+            convolutionInstantiatedNorms(shape, x: x, g: x, into: &norms, scratch: scratch, pool: pools[1])
+            convolutionGhostNorms(shape, x: x, g: x, into: &norms, scratch: scratch, pool: pools[1])
+        }
+        #expect(stayed)
+        #expect((dx + dw + perSample).allSatisfy { $0 == 0 })
+        #expect(norms.allSatisfy { $0 == 4 })
+    }
 }
