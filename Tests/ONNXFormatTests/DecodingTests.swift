@@ -91,7 +91,7 @@ import Testing
         let odd = graph.nodes[3]
         #expect(odd.inputs == ["i", "", "w", "sparse"])
         #expect(odd.metadata["pkg.torch.onnx.name_scopes"] == "['', 'layer']")
-        #expect(odd.attributes.count == 13)
+        #expect(odd.attributes.count == 12)
         if case .int(let i)? = odd.attribute(named: "i")?.value { #expect(i == -7) } else { Issue.record("no i") }
         if case .strings(let texts)? = odd.attribute(named: "ss")?.value { #expect(texts == ["a", "b"]) }
         if case .type(let type)? = odd.attribute(named: "tp")?.value {

@@ -3,6 +3,8 @@
 dtypes.onnx       an initializer per element type and encoding, 6 elements [2, 3]; dtypes.json: numpy's values and bytes
 everything.onnx   every message of the format in use, with unknown fields on several levels
 external-*/       one external file for all tensors; several, in a folder
+rounding.json     float32 bits and what numpy and ml_dtypes round them to
+editable.onnx     an initializer and a Constant used twice, in IR version 3
 hostile/          files that must be refused; hostile.json: what the error has to mention
 """
 import json
@@ -286,6 +288,34 @@ def sparse_model():
     return made
 
 
+def rounding():
+    bits = [0x3F801000, 0x3F803000, 0x3F808000, 0x3F818000, 0x3F800001, 0x33000000, 0x33000001, 0x33C00000,
+            0x477FE000, 0x477FF000, 0x477FEFFF, 0x7F7FFFFF, 0x7F800000, 0xFF800000, 0x80000000, 0x00000001,
+            0x387FC000, 0xB87FF000, 0x40490FDB, 0xC2F6E979]
+    values = np.array(bits, dtype=np.uint32).view(np.float32)
+    half = h.tensor_dtype_to_np_dtype(T.FLOAT16)
+    brain = h.tensor_dtype_to_np_dtype(T.BFLOAT16)
+    with np.errstate(over="ignore"):
+        (HERE / "rounding.json").write_text(json.dumps({
+            "float32": bits,
+            "FLOAT16": [int(v) for v in values.astype(half).view(np.uint16)],
+            "BFLOAT16": [int(v) for v in values.astype(brain).view(np.uint16)],
+            "DOUBLE": [int(v) for v in values.astype(np.float64).view(np.uint64)]}))
+
+
+def editable():
+    made = model([h.make_node("Constant", [], ["k"], value=h.make_tensor("", F, [2], [5, 6])),
+                  h.make_node("Mul", ["x", "w"], ["m"]), h.make_node("Mul", ["m", "w"], ["n"]),
+                  h.make_node("Add", ["n", "k"], ["y"])], inputs=["x", "w"],
+                 initializers=[numpy_helper.from_array(np.array([1, 2], dtype=np.float32), "w")])
+    made.ir_version = 3
+    made.metadata_props.add(key="old", value="1")
+    made.metadata_props.add(key="keep", value="2")
+    write("editable.onnx", made)
+
+
+rounding()
+editable()
 dtypes()
 everything()
 external()
