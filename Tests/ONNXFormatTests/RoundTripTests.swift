@@ -44,7 +44,8 @@ import Testing
             try ONNXModel(path: "\(folder)/model.onnx").save(to: "\(folder)/out.onnx")
             #expect(
                 try Fixture.files(in: folder) == [
-                    "model.onnx", "out.onnx", "out.onnx.weights_a", "out.onnx.weights_b", "out.onnx.weights_c", "weights",
+                    "model.onnx", "out.onnx", "out.onnx.weights_a", "out.onnx.weights_b", "out.onnx.weights_c",
+                    "weights",
                 ])
             for name in ["a", "b", "c"] {
                 let original = try Fixture.bytes("external-many/weights/\(name)")

@@ -6,9 +6,9 @@ import Testing
 @Suite struct SavingTests {
     struct Rounding: Decodable {
         let float32: [UInt32]
-        let FLOAT16: [UInt16]
-        let BFLOAT16: [UInt16]
-        let DOUBLE: [UInt64]
+        let float16: [UInt16]
+        let bfloat16: [UInt16]
+        let float64: [UInt64]
     }
 
     /// numpy's and ml_dtypes' rounding: ties, subnormals, overflow. Raw data stay raw, typed fields typed.
@@ -21,14 +21,16 @@ import Testing
             let values = rounding.float32[range].map { Float(bitPattern: $0) }
             let edits = ONNXEdits(
                 values: Dictionary(
-                    uniqueKeysWithValues: ["FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"].map { ("\(encoding)_\($0)", values) }))
+                    uniqueKeysWithValues: ["FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"].map {
+                        ("\(encoding)_\($0)", values)
+                    }))
             let bytes = try model.serialized(applying: edits)
             let saved = try ONNXModel(serialized: bytes).graph
             func raw(_ name: String) throws -> [UInt8] { try saved.initializer("\(encoding)_\(name)")!.bytes() }
             #expect(try raw("FLOAT") == littleEndian(rounding.float32[range]))
-            #expect(try raw("FLOAT16") == littleEndian(rounding.FLOAT16[range]))
-            #expect(try raw("BFLOAT16") == littleEndian(rounding.BFLOAT16[range]))
-            #expect(try raw("DOUBLE") == littleEndian(rounding.DOUBLE[range]))
+            #expect(try raw("FLOAT16") == littleEndian(rounding.float16[range]))
+            #expect(try raw("BFLOAT16") == littleEndian(rounding.bfloat16[range]))
+            #expect(try raw("DOUBLE") == littleEndian(rounding.float64[range]))
             for tensor in model.graph.initializers where edits.values[tensor.name] == nil {
                 guard tensor.elementType != .string else { continue }
                 #expect(try saved.initializer(tensor.name)!.bytes() == tensor.bytes(), "\(tensor.name)")
@@ -68,7 +70,9 @@ import Testing
         let model = try ONNXModel(path: Fixture.path("editable.onnx"))
         let edits = ONNXEdits(
             values: ["k": [7, 8]],
-            additions: [.init(name: "w.second", like: "w", values: [3, 4]), .init(name: "k2", like: "k", values: [9, 9])],
+            additions: [
+                .init(name: "w.second", like: "w", values: [3, 4]), .init(name: "k2", like: "k", values: [9, 9]),
+            ],
             rewirings: [.init(node: 2, input: 1, name: "w.second")],
             metadata: [.init(key: "old", value: "new"), .init(key: "privacy", value: "epsilon 3")])
         let saved = try ONNXModel(serialized: model.serialized(applying: edits))
@@ -164,7 +168,8 @@ import Testing
                 atPath: "\(folder)/half.onnx.data", withIntermediateDirectories: true)
             let before = try Fixture.files(in: folder)
             for target in [
-                "model.onnx", "model.onnx.data", "same.onnx", "link.onnx", "busy.onnx", "half.onnx", "absent/out.onnx", "",
+                "model.onnx", "model.onnx.data", "same.onnx", "link.onnx", "busy.onnx", "half.onnx", "absent/out.onnx",
+                "",
                 String(repeating: "n", count: 300),
             ] {
                 #expect(throws: ONNXFormatError.self, "\(target)") { try model.save(to: "\(folder)/\(target)") }

@@ -298,9 +298,9 @@ def rounding():
     with np.errstate(over="ignore"):
         (HERE / "rounding.json").write_text(json.dumps({
             "float32": bits,
-            "FLOAT16": [int(v) for v in values.astype(half).view(np.uint16)],
-            "BFLOAT16": [int(v) for v in values.astype(brain).view(np.uint16)],
-            "DOUBLE": [int(v) for v in values.astype(np.float64).view(np.uint64)]}))
+            "float16": [int(v) for v in values.astype(half).view(np.uint16)],
+            "bfloat16": [int(v) for v in values.astype(brain).view(np.uint16)],
+            "float64": [int(v) for v in values.astype(np.float64).view(np.uint64)]}))
 
 
 def editable():
