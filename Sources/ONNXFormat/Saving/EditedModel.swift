@@ -80,6 +80,7 @@ struct EditedModel {
         guard !values.isEmpty else { return }
         if ExternalReference.isExternal(source) {
             let reference = try ExternalReference(source, at: "\(model.displayName), tensor '\(name)'")
+            removeChecksum(of: rewrite.tensors[source]!)
             guard overlapping.contains(source) else {
                 external.replace(reference.location, at: reference.offset, with: data)
                 return
@@ -159,6 +160,7 @@ struct EditedModel {
             copy.pointee.name = arena.string(addition.name)
             if ExternalReference.isExternal(source) {
                 let location = try ExternalReference(source, at: model.displayName).location
+                removeChecksum(of: copy)
                 set("offset", to: String(external.append(data, to: location)), in: copy)
             } else {
                 copy.pointee.n_float_data = 0
@@ -191,6 +193,14 @@ struct EditedModel {
 
     private func set(_ key: String, to value: String, in tensor: UnsafeMutablePointer<Onnx__TensorProto>) {
         set(key, to: value, in: &tensor.pointee.external_data, &tensor.pointee.n_external_data)
+    }
+
+    /// An optional entry that holds for the old bytes only.
+    private func removeChecksum(of tensor: UnsafeMutablePointer<Onnx__TensorProto>) {
+        let entries = messages(tensor.pointee.external_data, tensor.pointee.n_external_data)
+        let kept = entries.filter { text($0.pointee.key) != "checksum" }
+        tensor.pointee.external_data = arena.array(of: kept.map { UnsafeMutablePointer(mutating: $0) })
+        tensor.pointee.n_external_data = kept.count
     }
 
     /// Replaces every entry of that key, or appends one; the old array is left alone.

@@ -26,8 +26,9 @@ final class MessagePacking {
         let size = onnx__model_proto__get_packed_size(root)
         guard size < Int(Int32.max) else {
             throw ONNXFormatError(
-                .writeFailed, "the model would take \(size) bytes, over protobuf's 2 GiB; store its weights as external "
-                    + "data first", at: place)
+                .writeFailed,
+                "the model would take \(size) bytes, over protobuf's 2 GiB; store its weights as external data first",
+                at: place)
         }
         let packing = MessagePacking(arena.encodings, write)
         // The callback gets only the buffer's address; behind the C struct stands the object it belongs to.

@@ -38,7 +38,8 @@ extension ONNXModel {
     /// The model as bytes, with `edits` applied. For models without external data.
     public func serialized(applying edits: ONNXEdits = ONNXEdits()) throws(ONNXFormatError) -> [UInt8] {
         guard externalFiles.mappings.isEmpty else {
-            throw ONNXFormatError(.invalidEdit, "a model with external data can only be saved to a file", at: displayName)
+            throw ONNXFormatError(
+                .invalidEdit, "a model with external data can only be saved to a file", at: displayName)
         }
         var edited = EditedModel(self, output: "")
         let root = try edited.apply(edits)

@@ -6,7 +6,7 @@ struct TreeRewrite {
     var tensors: [UnsafePointer<Onnx__TensorProto>: UnsafeMutablePointer<Onnx__TensorProto>] = [:]
     var nodes: [UnsafePointer<Onnx__NodeProto>: UnsafeMutablePointer<Onnx__NodeProto>] = [:]
 
-    typealias Array<Message> = UnsafeMutablePointer<UnsafeMutablePointer<Message>?>?
+    typealias MessageArray<Message> = UnsafeMutablePointer<UnsafeMutablePointer<Message>?>?
 
     func model(_ root: UnsafePointer<Onnx__ModelProto>) -> UnsafeMutablePointer<Onnx__ModelProto> {
         let copy = arena.copy(root.pointee)
@@ -89,11 +89,11 @@ struct TreeRewrite {
 
     /// The same array when no element changes, else a changed copy.
     private func rewrite<Message>(
-        _ array: Array<Message>, _ count: Int,
+        _ array: MessageArray<Message>, _ count: Int,
         _ change: (UnsafeMutablePointer<Message>) -> UnsafeMutablePointer<Message>
-    ) -> Array<Message> {
+    ) -> MessageArray<Message> {
         guard let array else { return nil }
-        var copy: Array<Message> = nil
+        var copy: MessageArray<Message> = nil
         for index in 0..<count {
             let new = change(array[index]!)
             guard new != array[index]! else { continue }
