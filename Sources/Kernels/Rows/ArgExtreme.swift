@@ -13,7 +13,9 @@ extension Rows {
         search(x, out, outer, n, inner, selectsLast, pool) { new, old in
             if new.isNaN { return !old.isNaN }
             return extreme == .max ? new > old : new < old
-        } ties: { $0 == $1 || ($0.isNaN && $1.isNaN) }
+        } ties: {
+            $0 == $1 || ($0.isNaN && $1.isNaN)
+        }
     }
 
     /// The same for integers.
@@ -21,7 +23,11 @@ extension Rows {
         _ extreme: ArgExtreme, _ x: UnsafePointer<Int64>, into out: UnsafeMutablePointer<Int64>, outer: Int, n: Int,
         inner: Int = 1, selectsLast: Bool = false, pool: ThreadPool
     ) {
-        search(x, out, outer, n, inner, selectsLast, pool) { extreme == .max ? $0 > $1 : $0 < $1 } ties: { $0 == $1 }
+        search(x, out, outer, n, inner, selectsLast, pool) {
+            extreme == .max ? $0 > $1 : $0 < $1
+        } ties: {
+            $0 == $1
+        }
     }
 
     @inline(__always)
