@@ -1,7 +1,8 @@
+import Kernels
 public import TensorGraph
 
 /// Repeats a tensor along its axes of size 1, and along new leading axes.
-public struct Broadcasting: Operation {
+public struct Broadcasting: ExecutableOperation, ElementMove {
     public let shape: [Int]
 
     public init(shape: [Int]) { self.shape = shape }
@@ -16,6 +17,39 @@ public struct Broadcasting: Operation {
     }
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
-        [try BatchRules.elementwise(inputs, outputRank: shape.count)]
+        if let factor = inputs[0].factor, shape[factor.axis + shape.count - inputs[0].type.rank] == 0 {
+            throw BatchMixing(axis: factor.axis, "it drops the samples")
+        }
+        return [try BatchRules.elementwise(inputs, outputRank: shape.count)]
+    }
+
+    public func inputGradient(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> ValueID? {
+        guard let gradient = outputGradients[0] else { return nil }
+        return try builder.sum(gradient, toBroadcastable: builder.shape(of: node.inputs[0]))
+    }
+
+    /// A parameter repeated once per sample (an expanded class token): sample i's gradient is the sum over its own copy.
+    public func site(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> any Site {
+        try builder.broadcastSite(of: node, operand: index, elementGradient: outputGradients[0])
+    }
+
+    public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool {
+        inputs[0].count == shape.elementCount
+    }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let (from, to) = (inputs[0].shape, shape)
+        func prepared<Element: FixedWidthInteger & BitwiseCopyable & Sendable>(_: Element.Type) -> Kernel {
+            Kernel { arguments in
+                Layout.expand(
+                    arguments.input(0, as: Element.self), shape: from, into: arguments.output(0), outShape: to,
+                    pool: arguments.pool)
+            }
+        }
+        return prepared(inputs[0].elementType.carrier)
     }
 }

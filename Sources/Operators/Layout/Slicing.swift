@@ -1,7 +1,8 @@
+import Kernels
 public import TensorGraph
 
 /// Entries `starts[k]`, `starts[k] + steps[k]`, ... (`counts[k]` of them) along every axis k; steps may be negative.
-public struct Slicing: Operation {
+public struct Slicing: ExecutableOperation, ElementMove {
     public let starts: [Int]
     public let steps: [Int]
     public let counts: [Int]
@@ -35,5 +36,58 @@ public struct Slicing: Operation {
             throw BatchMixing(axis: axis, "it takes some samples of the batch, or reorders them")
         }
         return [factor]
+    }
+
+    public func inputGradient(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> ValueID? {
+        guard let gradient = outputGradients[0] else { return nil }
+        let shape = builder.shape(of: node.inputs[0])
+        return try builder.emit(SlicePlacement(starts: starts, steps: steps, shape: shape), gradient)
+    }
+
+    public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { !steps.contains(0) }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let (shape, starts, steps, counts) = (inputs[0].shape, starts, steps, counts)
+        func prepared<Element: FixedWidthInteger & BitwiseCopyable & Sendable>(_: Element.Type) -> Kernel {
+            Kernel { arguments in
+                Layout.slice(
+                    arguments.input(0, as: Element.self), shape: shape, starts: starts, steps: steps,
+                    into: arguments.output(0), outShape: counts, pool: arguments.pool)
+            }
+        }
+        return prepared(inputs[0].elementType.carrier)
+    }
+}
+
+/// The adjoint of `Slicing`: a float tensor placed into zeros of `shape`. Backward only.
+public struct SlicePlacement: BackwardOperation {
+    public let starts: [Int]
+    public let steps: [Int]
+    public let shape: [Int]
+
+    public init(starts: [Int], steps: [Int], shape: [Int]) {
+        self.starts = starts
+        self.steps = steps
+        self.shape = shape
+    }
+
+    public var description: String { "place at \(starts) by \(steps) in \(shape)" }
+
+    public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
+        let slicing = Slicing(starts: starts, steps: steps, counts: inputs[0].shape)
+        guard inputs[0].elementType == .float32 else { throw .invalid("cannot place \(inputs[0]): it is no float") }
+        _ = try slicing.outputTypes(for: [inputs[0].with(shape: shape)])
+        return [inputs[0].with(shape: shape)]
+    }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let (counts, starts, steps, shape) = (inputs[0].shape, starts, steps, shape)
+        return Kernel { arguments in
+            Layout.sliceAdjoint(
+                arguments.input(0), outShape: counts, into: arguments.output(0), shape: shape, starts: starts,
+                steps: steps, pool: arguments.pool)
+        }
     }
 }

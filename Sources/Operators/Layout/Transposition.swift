@@ -1,7 +1,8 @@
+import Kernels
 public import TensorGraph
 
 /// Reorders axes: axis k of the output is axis `permutation[k]` of the input.
-public struct Transposition: Operation {
+public struct Transposition: ExecutableOperation, ElementMove {
     public let permutation: [Int]
 
     public init(permutation: [Int]) { self.permutation = permutation }
@@ -17,5 +18,26 @@ public struct Transposition: Operation {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         [BatchRules.transpose(inputs[0], permutation: permutation)]
+    }
+
+    public func inputGradient(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> ValueID? {
+        guard let gradient = outputGradients[0] else { return nil }
+        return try builder.transpose(gradient, permutation.indices.map { permutation.firstIndex(of: $0)! })
+    }
+
+    public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { true }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let (shape, permutation) = (inputs[0].shape, permutation)
+        func prepared<Element: FixedWidthInteger & BitwiseCopyable & Sendable>(_: Element.Type) -> Kernel {
+            Kernel { arguments in
+                Layout.transpose(
+                    arguments.input(0, as: Element.self), shape: shape, permutation: permutation,
+                    into: arguments.output(0), pool: arguments.pool)
+            }
+        }
+        return prepared(inputs[0].elementType.carrier)
     }
 }

@@ -1,7 +1,7 @@
 public import TensorGraph
 
 /// The same elements in the same order under another shape. Costs nothing: it shares its input's memory.
-public struct View: Operation {
+public struct View: ExecutableOperation, ElementMove {
     public let shape: [Int]
 
     public init(shape: [Int]) { self.shape = shape }
@@ -17,5 +17,24 @@ public struct View: Operation {
         [try BatchRules.view(inputs[0], to: shape)]
     }
 
+    public func inputGradient(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> ValueID? {
+        guard let gradient = outputGradients[0] else { return nil }
+        return try builder.view(gradient, builder.shape(of: node.inputs[0]))
+    }
+
+    public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { true }
+
     public var viewedInput: Int? { 0 }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let byteCount = inputs[0].byteCount
+        // Where the plan could not share the memory after all.
+        return Kernel { arguments in
+            if UnsafeRawPointer(arguments.outputs[0]) != arguments.inputs[0] {
+                arguments.outputs[0].copyMemory(from: arguments.inputs[0], byteCount: byteCount)
+            }
+        }
+    }
 }
