@@ -4,7 +4,7 @@ public import TensorGraph
 public struct RunSizes: Sendable {
     /// Samples per run.
     public var batchSize: Int
-    /// Full shape of every graph input, batch included.
+    /// Full shape of every model input, batch included. The graph's own input has the batch first.
     public var inputShapes: [String: [Int]]
     /// The axis of each input on which samples lie; 0 where not given.
     public var batchAxes: [String: Int]

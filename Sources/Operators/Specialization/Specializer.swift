@@ -48,8 +48,7 @@ public struct Specializer {
             guard let type = input.dataType.storage else {
                 throw GraphError(.unsupported, "inputs of type \(input.dataType) are not computed with", at: "input '\(input.name)'")
             }
-            values[input.name] = builder.addInput(
-                input.name, TensorType(type, shape), batch: BatchFactor(axis: sizes.batchAxis(of: input.name)))
+            values[input.name] = try addInput(input.name, TensorType(type, shape), sizes.batchAxis(of: input.name), &builder)
         }
         let readNames = Set(needed.flatMap(\.inputs)).union(model.outputs.map(\.name))
         for initializer in model.initializers where readNames.contains(initializer.name) {
@@ -69,6 +68,22 @@ public struct Specializer {
             outputs.append((output.name, value))
         }
         return SpecializedModel(builder: builder, values: values, outputs: outputs)
+    }
+
+    /// Adds an input that is fed with samples first, and moves the samples to the axis where the model wants them.
+    private func addInput(_ name: String, _ type: TensorType, _ axis: Int, _ builder: inout GraphBuilder)
+        throws(GraphError) -> ValueID
+    {
+        guard type.shape.indices.contains(axis) else {
+            throw GraphError(.invalid, "has no axis \(axis) that could hold the batch", at: "input '\(name)'")
+        }
+        var fed = type.shape
+        fed.remove(at: axis)
+        let input = builder.addInput(
+            name, type.with(shape: [type.shape[axis]] + fed), batch: BatchFactor(axis: 0))
+        var permutation = Array(1..<type.rank)
+        permutation.insert(0, at: axis)
+        return try builder.transpose(input, permutation)
     }
 
     /// The nodes that reach an output.

@@ -56,7 +56,7 @@ struct TargetNorm {
             case .kept:
                 let kept = PerSampleSite(
                     gradients: try site.perSampleGradients(in: &builder), shape: site.gradientShape, rule: site.ruleName)
-                squares = try kept.squaredNorms(in: &builder)
+                squares = try builder.emit(SquaredNorms(), kept.gradients)
                 (rule, contracted) = (.kept, [kept])
             }
             return
@@ -70,7 +70,7 @@ struct TargetNorm {
         var sum = try sites[0].perSampleGradients(in: &builder)
         for site in sites.dropFirst() { sum = try builder.add(sum, try site.perSampleGradients(in: &builder)) }
         let kept = PerSampleSite(gradients: sum, shape: sites[0].gradientShape, rule: siteRule)
-        squares = try kept.squaredNorms(in: &builder)
+        squares = try builder.emit(SquaredNorms(), kept.gradients)
         (rule, contracted) = (.kept, [kept])
     }
 

@@ -1,0 +1,38 @@
+public import Operators
+public import TensorGraph
+
+/// A model with the choice of what trains, ready to be specialised to any batch size.
+public struct TrainableModel: Sendable {
+    public let graph: ImportedGraph
+    /// Initializers that train, in the order of the file.
+    public let trainable: [String]
+    public let sizes: InputSizes
+    private let specializer: Specializer
+
+    /// - Throws: `GraphError` if a name to be trained is no float initializer of the model.
+    public init(_ graph: ImportedGraph, registry: OperatorRegistry, trainable: [String], sizes: InputSizes)
+        throws(GraphError)
+    {
+        for name in trainable {
+            guard let initializer = graph.initializers.first(where: { $0.name == name }),
+                initializer.dataType.storage == .float32
+            else { throw GraphError(.invalid, "is no float initializer of the model", at: "parameter '\(name)'") }
+        }
+        self.graph = graph
+        self.trainable = trainable
+        self.sizes = sizes
+        specializer = Specializer(graph, registry: registry, trainable: Set(trainable))
+    }
+
+    /// The forward graph for `batchSize` samples, its samples followed through every node.
+    /// - Throws: `GraphError` naming the node, or what decoding an initializer throws.
+    public func specialized(batchSize: Int) throws -> SpecializedModel {
+        try specializer.specialize(
+            sizes.sizes(batchSize: batchSize), reference: sizes.referenceSizes(for: batchSize))
+    }
+
+    /// The initial values of the trainable parameters.
+    public func initialValues() throws -> [(name: String, value: Constant)] {
+        try graph.initializers.filter { Set(trainable).contains($0.name) }.map { ($0.name, try $0.load()) }
+    }
+}
