@@ -5,7 +5,7 @@ import TensorGraph
 /// The model is expanded at the run's batch size and, where its inputs allow another one, first at a reference batch
 /// size. Numbers and sizes that differ between the two were computed from the batch size: they may say how large
 /// something is, but not enter values, or else a sample's result would depend on the presence of others.
-public struct Specializer {
+public struct Specializer: Sendable {
     private let model: ImportedGraph
     private let registry: OperatorRegistry
     private let trainable: Set<String>

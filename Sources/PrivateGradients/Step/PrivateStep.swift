@@ -141,15 +141,3 @@ extension PrivateStep.Rule {
             siteCount: target.sites.count)
     }
 }
-
-extension MixingNode {
-    /// The refusal of this node as one clear line.
-    public var error: GraphError {
-        let place = mixing.axis.map { "on axis \($0): " } ?? ""
-        return GraphError(
-            .mixesSamples,
-            "mixes the samples of a batch \(place)\(mixing.reason), so no per-sample gradient exists; "
-                + "change the model so that each sample is computed by itself",
-            at: "\(origin)")
-    }
-}

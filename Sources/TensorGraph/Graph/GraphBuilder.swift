@@ -1,12 +1,6 @@
 /// Computes the outputs of an operation whose inputs are all constant, or returns nil to leave it in the graph.
 public typealias ConstantEvaluator = @Sendable (any Operation, [Constant], [TensorType]) -> [Constant]?
 
-/// A node at which samples of the batch meet, found while a graph was built.
-public struct MixingNode: Hashable, Sendable {
-    public let origin: Origin
-    public let mixing: BatchMixing
-}
-
 /// Builds a graph node by node: infers types, follows the batch, folds constants and shares equal nodes.
 public struct GraphBuilder {
     public private(set) var graph = Graph()

@@ -9,12 +9,12 @@ struct BatchFeeder {
     private let sources: [(input: String, key: String, type: ElementType)]
     let batchSize: Int
 
-    /// - Parameter targetKey: array of the targets, if the graph has them.
     init(_ plan: Plan, data: DataSet, batchSize: Int) {
         self.data = data
         self.batchSize = batchSize
+        // A graph has targets only if its loss was built for data that have them.
         sources = plan.graph.inputs.filter { $0.name != PrivateStep.weights }.map { name, value in
-            (name, name == LossSpecification.targets ? data.targetKey : name, plan.graph.type(of: value).elementType)
+            (name, name == LossSpecification.targets ? data.targetKey! : name, plan.graph.type(of: value).elementType)
         }
     }
 

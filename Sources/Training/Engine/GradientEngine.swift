@@ -46,7 +46,7 @@ public final class GradientEngine {
     public static func step(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, batchSize: Int
     ) throws -> PrivateStep {
-        let targetShape = loss.targetType == nil ? nil : data[data.targetKey].rowShape
+        let targetShape = loss.targetType == nil ? nil : data.targetKey.map { data[$0].rowShape }
         let graph = try loss.append(to: try model.specialized(batchSize: batchSize), targetShape: targetShape)
         return try PrivateStep(graph.builder, loss: graph.loss, options: clipping)
     }

@@ -1,5 +1,5 @@
 public import Operators
-import TensorGraph
+public import TensorGraph
 
 /// The sizes of a model's inputs: what the model fixes, what the data say, what the user says.
 public struct InputSizes: Sendable {
