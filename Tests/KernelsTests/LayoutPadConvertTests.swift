@@ -100,6 +100,8 @@ import Testing
         ]
         for _ in 0..<200_000 { x.append(Float(bitPattern: UInt32(truncatingIfNeeded: numbers.next() >> 20))) }
         for _ in 0..<50_000 { x.append(numbers.float(-1...1) * 1e-4) }
+        // Halfway between two values of bfloat16.
+        x += [1 + 0x1p-8, -1 - 0x1p-8, 1 + 3 * 0x1p-8, 3 + 0x1p-7]
         for table in supportedTables() {
             var half = x
             var brain = x
