@@ -30,7 +30,7 @@ public struct MatrixProduct: Operation {
     }
 
     /// The shape that an operand has in the product.
-    private static func flipped(_ type: TensorType, if isTransposed: Bool) -> [Int] {
+    static func flipped(_ type: TensorType, if isTransposed: Bool) -> [Int] {
         guard isTransposed, type.rank >= 2 else { return type.shape }
         return type.shape.dropLast(2) + [type.shape[type.rank - 1], type.shape[type.rank - 2]]
     }

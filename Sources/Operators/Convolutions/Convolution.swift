@@ -1,0 +1,78 @@
+import Kernels
+public import TensorGraph
+
+/// Cross-correlation of x [B, C, spatial...] with a weight [M, C/groups, kernel...] (ONNX `Conv` without bias).
+public struct Convolution: ExecutableOperation {
+    public let geometry: ConvolutionGeometry
+
+    public init(_ geometry: ConvolutionGeometry) { self.geometry = geometry }
+
+    public var description: String { "convolution, \(geometry)" }
+
+    public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
+        guard inputs.allSatisfy({ $0.elementType == .float32 }) else {
+            throw .invalid("a convolution needs float tensors, not \(inputs[0]) and \(inputs[1])")
+        }
+        let size = try geometry.sizes(input: inputs[0].shape, weight: inputs[1].shape)
+        return [TensorType(.float32, [size.batch, size.outChannels] + size.outSpatial)]
+    }
+
+    public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
+        if let factor = inputs[1].factor {
+            throw BatchMixing(axis: factor.axis, "its weight is computed from the samples")
+        }
+        guard let factor = inputs[0].factor else { return [nil] }
+        guard factor.axis == 0 else {
+            throw BatchMixing(
+                axis: factor.axis, factor.axis == 1 ? "it sums over channels that hold the batch" : "it slides over the batch")
+        }
+        return [factor]
+    }
+
+    public func inputGradient(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> ValueID? {
+        guard let gradient = outputGradients[0] else { return nil }
+        let (x, weight) = (node.inputs[0], node.inputs[1])
+        if index == 0 {
+            return try builder.emit(
+                ConvolutionInputGradient(geometry, inputShape: builder.shape(of: x)), gradient, weight)
+        }
+        let factors = builder.addConstant(
+            Constant([Float](repeating: 1, count: builder.shape(of: x)[0])))
+        return try builder.emit(
+            ConvolutionContraction(geometry, weightShape: builder.shape(of: weight)), x, gradient, factors)
+    }
+
+    public func site(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> any Site {
+        guard index == 1, let gradient = outputGradients[0] else {
+            throw GraphError.unsupported("a parameter that takes the place of a convolution's input has no per-sample rule")
+                .at("\(node.origin)")
+        }
+        let (x, weight) = (node.inputs[0], builder.shape(of: node.inputs[1]))
+        let images = builder.shape(of: x)[0]
+        if images == builder.batchSize {
+            return ConvolutionSite(x: x, g: gradient, geometry: geometry, weightShape: weight, in: builder)
+        }
+        // Several images belong to one sample (frames, crops): its gradient is the sum of theirs.
+        let factor = builder.graph[x].batch.factor ?? BatchFactor(axis: 0)
+        let outer = builder.batchSize == 1 ? 1 : factor.outer
+        let each = try builder.emit(ConvolutionPerSampleGradients(geometry, weightShape: weight), x, gradient)
+        let split = try builder.view(each, [outer, builder.batchSize, images / (outer * builder.batchSize)] + weight)
+        return PerSampleSite(
+            gradients: try builder.sum(split, axes: [0, 2]), shape: weight, rule: "convolution")
+    }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let size = geometry.knownSizes(input: inputs[0].shape, weight: inputs[1].shape)
+        let scratch = convolutionForwardScratchCount(size, workers: threads)
+        let work = 2 * Double(size.batch) * size.sampleMultiplyAdds
+        return Kernel(scratchBytes: 4 * scratch, operationCount: work) { arguments in
+            convolutionForward(
+                size, x: arguments.input(0), w: arguments.input(1), out: arguments.output(0),
+                scratch: arguments.floatScratch, pool: arguments.pool)
+        }
+    }
+}
