@@ -64,9 +64,10 @@ private func inputGradientTile(
     serialGemm(
         transposeA: true, transposeB: false, m: rows, n: width, k: depth, alpha: 1, a: weight,
         lda: shape.unfoldedRows, b: gradient.pointer, ldb: gradient.stride, beta: 0, c: own.columns, ldc: width)
+    let phases = PhasePlane(shape.window, positions: tile.positions)
     for (place, sample) in tile.samples.enumerated() {
         foldAdd(
-            shape.window, channels: channels.count, positions: tile.positions,
+            phases, channels: channels.count,
             columns: own.columns + place * tile.positions.count, stride: width, plane: own.plane, output: input(sample))
     }
 }

@@ -20,12 +20,14 @@ public func convolutionInstantiatedNorms(
     if shape.positions == 0 { return }
     let size = instantiatedWorkerCount(shape)
     if shape.isDepthwise {
+        let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
         addPartialNorms(samples: shape.batch, parts: shape.groups, into: squaredNorms, pool: pool) {
             sample, channel, worker in
             let plane = scratch + worker * size
-            let gradient = plane + PhasePlane.capacity(shape.window)
+            let gradient = plane + phases.count
             depthwiseChannelGradient(
-                shape, x: x, g: g, sample: sample, channel: channel, factor: 1, dw: gradient, plane: plane,
+                shape, x: x, g: g, sample: sample, channel: channel, factor: 1, dw: gradient, phases: phases,
+                plane: plane,
                 overwrite: true)
             let count = shape.outGroup * shape.unfoldedRows
             return sumOfSquares(gradient + channel * count, count)
@@ -71,6 +73,7 @@ public func convolutionGhostNorms(
 ) {
     if shape.positions == 0 { return }
     let size = ghostWorkerCount(shape)
+    let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
     addPartialNorms(samples: shape.batch, parts: shape.groups, into: squaredNorms, pool: pool) {
         sample, group, worker in
         let own = scratch + worker * size
@@ -78,10 +81,9 @@ public func convolutionGhostNorms(
         let input = x + sample * shape.inSampleCount + group * shape.inGroup * shape.inPlane
         var columns = input
         if !shape.isPointwise {
-            let unfolded = own + PhasePlane.capacity(shape.window)
+            let unfolded = own + phases.count
             unfold(
-                shape.window, channels: shape.inGroup, positions: 0..<shape.positions, input: input, plane: own,
-                columns: unfolded, stride: shape.positions)
+                phases, channels: shape.inGroup, input: input, plane: own, columns: unfolded, stride: shape.positions)
             columns = UnsafePointer(unfolded)
         }
         let gradient = PositionMatrix(

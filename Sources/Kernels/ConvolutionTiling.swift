@@ -88,9 +88,10 @@ extension ConvolutionShape {
             return (start + positions.lowerBound, inPlane)
         }
         let stride = samples.count * positions.count
+        let phases = PhasePlane(window, positions: positions)
         for (place, index) in samples.enumerated() {
             unfold(
-                window, channels: inGroup, positions: positions,
+                phases, channels: inGroup,
                 input: x + sample(index) * inSampleCount + group * inGroup * inPlane, plane: scratch.plane,
                 columns: scratch.columns + place * positions.count, stride: stride)
         }

@@ -68,11 +68,12 @@ public func convolutionPerSampleWeightGradient(
         return
     }
     if shape.isDepthwise {
+        let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
         pool.forEach(shape.batch * shape.groups) { index, worker in
             depthwiseChannelGradient(
                 shape, x: x, g: g, sample: index / shape.groups, channel: index % shape.groups, factor: 1,
                 dw: dw + index / shape.groups * shape.weightCount,
-                plane: scratch + worker * PhasePlane.capacity(shape.window), overwrite: true)
+                phases: phases, plane: scratch + worker * phases.count, overwrite: true)
         }
         return
     }

@@ -14,12 +14,12 @@ func depthwiseForward(
             let channel = index % shape.groups * shape.outGroup + row
             let target = out + (index * shape.outGroup + row) * shape.positions
             target.update(repeating: bias?[channel] ?? 0, count: shape.positions)
-            phases.eachKernelElement { element, kz, ky, kx in
+            for (element, offset) in phases.elements.enumerated() {
                 let weight = w[channel * kernel + element]
                 var place = target
-                phases.eachRow(0..<shape.positions) { oz, oy, columns in
-                    addScaled(place, weight, plane + phases.offset(oz, oy, kz, ky, kx), columns.count)
-                    place += columns.count
+                for stretch in phases.rows {
+                    addScaled(place, weight, plane + offset + stretch.offset, stretch.count)
+                    place += stretch.count
                 }
             }
         }
@@ -38,12 +38,12 @@ func depthwiseInputGradient(
         for row in 0..<shape.outGroup {
             let channel = index % shape.groups * shape.outGroup + row
             let source = g + (index * shape.outGroup + row) * shape.positions
-            phases.eachKernelElement { element, kz, ky, kx in
+            for (element, offset) in phases.elements.enumerated() {
                 let weight = w[channel * kernel + element]
                 var place = source
-                phases.eachRow(0..<shape.positions) { oz, oy, columns in
-                    addScaled(plane + phases.offset(oz, oy, kz, ky, kx), weight, place, columns.count)
-                    place += columns.count
+                for stretch in phases.rows {
+                    addScaled(plane + offset + stretch.offset, weight, place, stretch.count)
+                    place += stretch.count
                 }
             }
         }
@@ -58,12 +58,12 @@ func depthwiseWeightGradient(
     _ shape: ConvolutionShape, x: UnsafePointer<Float>, g: UnsafePointer<Float>, factors: UnsafePointer<Float>?,
     active: [Int], dw: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
-    let capacity = PhasePlane.capacity(shape.window)
+    let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
     pool.forEach(shape.groups) { channel, worker in
         for sample in active {
             depthwiseChannelGradient(
                 shape, x: x, g: g, sample: sample, channel: channel, factor: factors?[sample] ?? 1, dw: dw,
-                plane: scratch + worker * capacity, overwrite: false)
+                phases: phases, plane: scratch + worker * phases.count, overwrite: false)
         }
     }
 }
@@ -71,19 +71,19 @@ func depthwiseWeightGradient(
 /// The rows of dw:[outChannels, kernel] that belong to one input channel, for one sample: overwritten, or added to.
 func depthwiseChannelGradient(
     _ shape: ConvolutionShape, x: UnsafePointer<Float>, g: UnsafePointer<Float>, sample: Int, channel: Int,
-    factor: Float, dw: UnsafeMutablePointer<Float>, plane: UnsafeMutablePointer<Float>, overwrite: Bool
+    factor: Float, dw: UnsafeMutablePointer<Float>, phases: PhasePlane, plane: UnsafeMutablePointer<Float>,
+    overwrite: Bool
 ) {
-    let phases = PhasePlane(shape.window, positions: 0..<shape.positions)
     let kernel = shape.window.kernelCount
     phases.load(x + (sample * shape.inChannels + channel) * shape.inPlane, into: plane)
     for row in channel * shape.outGroup..<(channel + 1) * shape.outGroup {
         let source = g + (sample * shape.outChannels + row) * shape.positions
-        phases.eachKernelElement { element, kz, ky, kx in
+        for (element, offset) in phases.elements.enumerated() {
             var sum: Float = 0
             var place = source
-            phases.eachRow(0..<shape.positions) { oz, oy, columns in
-                sum += shortDot(plane + phases.offset(oz, oy, kz, ky, kx), place, columns.count)
-                place += columns.count
+            for stretch in phases.rows {
+                sum += shortDot(plane + offset + stretch.offset, place, stretch.count)
+                place += stretch.count
             }
             let target = dw + row * kernel + element
             target.pointee = overwrite ? factor * sum : target.pointee + factor * sum

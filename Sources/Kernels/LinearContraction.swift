@@ -6,17 +6,17 @@ private struct ContractionPartition {
     let isNarrow: Bool
     let parts: Int
 
-    init(B: Int, T: Int, d: Int, p: Int, workers: Int) {
-        isNarrow = max(d, p) < 64 * workers && B * T >= 1024 * workers && d * p <= 1 << 16
-        let operations = Double(B * T) * Double(d) * Double(p)
-        parts = isNarrow ? min(4 * workers, B) : operations < 1e5 ? 1 : max(1, min(workers, max(d, p) / 8))
+    init(batch: Int, positions: Int, d: Int, p: Int, workers: Int) {
+        isNarrow = max(d, p) < 64 * workers && batch * positions >= 1024 * workers && d * p <= 1 << 16
+        let operations = Double(batch * positions) * Double(d) * Double(p)
+        parts = isNarrow ? min(4 * workers, batch) : operations < 1e5 ? 1 : max(1, min(workers, max(d, p) / 8))
     }
 }
 
 /// Scratch elements of `linearWeightedContraction` for a pool of `workers` threads.
-public func linearWeightedContractionScratchCount(B: Int, T: Int, d: Int, p: Int, workers: Int) -> Int {
-    let partition = ContractionPartition(B: B, T: T, d: d, p: p, workers: workers)
-    let rows = min(contractionRows, B * T)
+public func linearWeightedContractionScratchCount(batch: Int, positions: Int, d: Int, p: Int, workers: Int) -> Int {
+    let partition = ContractionPartition(batch: batch, positions: positions, d: d, p: p, workers: workers)
+    let rows = min(contractionRows, batch * positions)
     return partition.isNarrow
         ? workers * rows * (d + p) + partition.parts * d * p : partition.parts * rows * (d + p)
 }
@@ -26,21 +26,23 @@ public func linearWeightedContractionScratchCount(B: Int, T: Int, d: Int, p: Int
 /// `factors`:[B]; nil means all ones. A sample whose factor is zero is left out: its x and g are not read, because they may
 /// hold NaN. The contraction of Book-Keeping (Bu et al. 2023). The same in every run of one thread count.
 public func linearWeightedContraction(
-    x: UnsafePointer<Float>, g: UnsafePointer<Float>, factors: UnsafePointer<Float>? = nil, B: Int, T: Int, d: Int,
+    x: UnsafePointer<Float>, g: UnsafePointer<Float>, factors: UnsafePointer<Float>? = nil, batch: Int, positions: Int,
+    d: Int,
     p: Int, dw: UnsafeMutablePointer<Float>, transposed: Bool = false, accumulate: Bool,
     scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
     if d == 0 || p == 0 { return }
-    let active = activeSamples(factors, B)
-    if active.isEmpty || T == 0 {
+    let active = activeSamples(factors, batch)
+    if active.isEmpty || positions == 0 {
         if !accumulate { dw.update(repeating: 0, count: d * p) }
         return
     }
-    let partition = ContractionPartition(B: B, T: T, d: d, p: p, workers: pool.threadCount)
-    let rows = min(contractionRows, B * T)
+    let partition = ContractionPartition(batch: batch, positions: positions, d: d, p: p, workers: pool.threadCount)
+    let rows = min(contractionRows, batch * positions)
     let whole = Contraction(
-        a: transposed ? g : x, m: transposed ? p : d, b: transposed ? x : g, n: transposed ? d : p, T: T,
-        factors: factors, active: active, isCompact: active.count == B, rowLimit: rows)
+        a: transposed ? g : x, m: transposed ? p : d, b: transposed ? x : g, n: transposed ? d : p,
+        sampleLength: positions,
+        factors: factors, active: active, isCompact: active.count == batch, rowLimit: rows)
     if partition.isNarrow {
         let partial = scratch + pool.threadCount * rows * (d + p)
         let parts = min(partition.parts, active.count)
@@ -69,7 +71,7 @@ private struct Contraction {
     let m: Int
     let b: UnsafePointer<Float>
     let n: Int
-    let T: Int
+    let sampleLength: Int
     let factors: UnsafePointer<Float>?
     let active: [Int]
     /// No sample is left out, so a side that is not scaled can be used where it lies.
@@ -84,9 +86,11 @@ private struct Contraction {
         let target = out + rows.lowerBound * n + columns.lowerBound
         if isCompact, factors == nil {
             serialGemm(
-                transposeA: true, transposeB: false, m: rows.count, n: columns.count, k: samples.count * T, alpha: 1,
-                a: a + samples.lowerBound * T * m + rows.lowerBound, lda: m,
-                b: b + samples.lowerBound * T * n + columns.lowerBound, ldb: n, beta: accumulate ? 1 : 0, c: target,
+                transposeA: true, transposeB: false, m: rows.count, n: columns.count, k: samples.count * sampleLength,
+                alpha: 1,
+                a: a + samples.lowerBound * sampleLength * m + rows.lowerBound, lda: m,
+                b: b + samples.lowerBound * sampleLength * n + columns.lowerBound, ldb: n, beta: accumulate ? 1 : 0,
+                c: target,
                 ldc: n)
             return
         }
@@ -95,8 +99,8 @@ private struct Contraction {
         let copyOfA = scratch
         let copyOfB = scratch + rowLimit * rows.count
         var isFirst = !accumulate
-        let end = samples.upperBound * T
-        for first in stride(from: samples.lowerBound * T, to: end, by: rowLimit) {
+        let end = samples.upperBound * sampleLength
+        for first in stride(from: samples.lowerBound * sampleLength, to: end, by: rowLimit) {
             let positions = first..<min(end, first + rowLimit)
             let copiesA = !isCompact || !scalesB
             let copiesB = !isCompact || scalesB
@@ -118,8 +122,8 @@ private struct Contraction {
     ) {
         var target = out
         for position in positions {
-            let sample = active[position / T]
-            let row = source + (sample * T + position % T) * width + columns.lowerBound
+            let sample = active[position / sampleLength]
+            let row = source + (sample * sampleLength + position % sampleLength) * width + columns.lowerBound
             if scaled, let factors {
                 copyScaled(target, factors[sample], row, columns.count)
             } else {

@@ -1,10 +1,10 @@
-private func linearNormWorkerCount(T: Int, d: Int, p: Int) -> Int {
-    T == 1 ? 0 : GhostNorm.gramCount(positions: T) + GhostNorm.instantiatedCount(rows: d, columns: p)
+private func linearNormWorkerCount(positions: Int, d: Int, p: Int) -> Int {
+    positions == 1 ? 0 : GhostNorm.gramCount(positions: positions) + GhostNorm.instantiatedCount(rows: d, columns: p)
 }
 
 /// Scratch elements of `linearGhostNorms` for a pool of `workers` threads.
-public func linearGhostNormsScratchCount(T: Int, d: Int, p: Int, workers: Int) -> Int {
-    workers * linearNormWorkerCount(T: T, d: d, p: p)
+public func linearGhostNormsScratchCount(positions: Int, d: Int, p: Int, workers: Int) -> Int {
+    workers * linearNormWorkerCount(positions: positions, d: d, p: p)
 }
 
 /// squaredNorms[b] += ||x_b^T g_b||_F^2, plus ||sum_t g_b,t||^2 if `includeBias`, for x:[B,T,d] and g:[B,T,p].
@@ -14,12 +14,12 @@ public func linearGhostNormsScratchCount(T: Int, d: Int, p: Int, workers: Int) -
 /// with S = sum_t ||x_t|| ||g_t||, the Grams have cancelled and that sample is instantiated. A sample whose x or g is not
 /// finite gets a norm that is not finite, the others are not touched by it.
 public func linearGhostNorms(
-    x: UnsafePointer<Float>, g: UnsafePointer<Float>, B: Int, T: Int, d: Int, p: Int, includeBias: Bool,
+    x: UnsafePointer<Float>, g: UnsafePointer<Float>, batch: Int, positions: Int, d: Int, p: Int, includeBias: Bool,
     into squaredNorms: UnsafeMutablePointer<Double>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
-    if T == 0 { return }
-    if T == 1 {
-        pool.forRanges(B, grain: max(1, 16384 / max(1, d + p))) { range, _ in
+    if positions == 0 { return }
+    if positions == 1 {
+        pool.forRanges(batch, grain: max(1, 16384 / max(1, d + p))) { range, _ in
             for sample in range {
                 let input = sumOfSquares(x + sample * d, d) + (includeBias ? 1 : 0)
                 squaredNorms[sample] += input * sumOfSquares(g + sample * p, p)
@@ -27,13 +27,14 @@ public func linearGhostNorms(
         }
         return
     }
-    let size = linearNormWorkerCount(T: T, d: d, p: p)
-    pool.forEach(B) { sample, worker in
+    let size = linearNormWorkerCount(positions: positions, d: d, p: p)
+    pool.forEach(batch) { sample, worker in
         let own = scratch + worker * size
         squaredNorms[sample] += GhostNorm.squared(
-            PositionMatrix(pointer: x + sample * T * d, stride: d, features: d, isFeatureMajor: false),
-            PositionMatrix(pointer: g + sample * T * p, stride: p, features: p, isFeatureMajor: false),
-            positions: T, includeBias: includeBias, scratch: own, instantiated: own + GhostNorm.gramCount(positions: T))
+            PositionMatrix(pointer: x + sample * positions * d, stride: d, features: d, isFeatureMajor: false),
+            PositionMatrix(pointer: g + sample * positions * p, stride: p, features: p, isFeatureMajor: false),
+            positions: positions, includeBias: includeBias, scratch: own,
+            instantiated: own + GhostNorm.gramCount(positions: positions))
     }
 }
 
@@ -44,44 +45,48 @@ public func linearInstantiatedNormsScratchCount(d: Int, p: Int, workers: Int) ->
 
 /// The same as `linearGhostNorms`, by forming x_b^T g_b in the worker's scratch, some rows at a time.
 public func linearInstantiatedNorms(
-    x: UnsafePointer<Float>, g: UnsafePointer<Float>, B: Int, T: Int, d: Int, p: Int, includeBias: Bool,
+    x: UnsafePointer<Float>, g: UnsafePointer<Float>, batch: Int, positions: Int, d: Int, p: Int, includeBias: Bool,
     into squaredNorms: UnsafeMutablePointer<Double>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
-    if T == 0 { return }
+    if positions == 0 { return }
     let size = GhostNorm.instantiatedCount(rows: d, columns: p)
-    pool.forEach(B) { sample, worker in
+    pool.forEach(batch) { sample, worker in
         squaredNorms[sample] += GhostNorm.byInstantiation(
-            PositionMatrix(pointer: x + sample * T * d, stride: d, features: d, isFeatureMajor: false),
-            PositionMatrix(pointer: g + sample * T * p, stride: p, features: p, isFeatureMajor: false),
-            positions: T, includeBias: includeBias, buffer: scratch + worker * size)
+            PositionMatrix(pointer: x + sample * positions * d, stride: d, features: d, isFeatureMajor: false),
+            PositionMatrix(pointer: g + sample * positions * p, stride: p, features: p, isFeatureMajor: false),
+            positions: positions, includeBias: includeBias, buffer: scratch + worker * size)
     }
 }
 
 /// dw:[B,d,p], dw_b = x_b^T g_b for x:[B,T,d] and g:[B,T,p]; [B,p,d] if `transposed` (the layout of `Gemm` with transB).
 public func linearPerSampleGradient(
-    x: UnsafePointer<Float>, g: UnsafePointer<Float>, B: Int, T: Int, d: Int, p: Int, transposed: Bool = false,
+    x: UnsafePointer<Float>, g: UnsafePointer<Float>, batch: Int, positions: Int, d: Int, p: Int,
+    transposed: Bool = false,
     dw: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
     if transposed {
-        linearPerSampleGradient(x: g, g: x, B: B, T: T, d: p, p: d, dw: dw, pool: pool)
-    } else if T == 1 {
-        pool.forRanges(B * d, grain: max(1, 16384 / max(1, p))) { rows, _ in
+        linearPerSampleGradient(x: g, g: x, batch: batch, positions: positions, d: p, p: d, dw: dw, pool: pool)
+    } else if positions == 1 {
+        pool.forRanges(batch * d, grain: max(1, 16384 / max(1, p))) { rows, _ in
             for row in rows { copyScaled(dw + row * p, x[row], g + row / d * p, p) }
         }
     } else {
         batchedGemm(
-            transposeA: true, batch: B, m: d, n: p, k: T, a: x, lda: d, strideA: T * d, b: g, ldb: p, strideB: T * p,
+            transposeA: true, batch: batch, m: d, n: p, k: positions, a: x, lda: d, strideA: positions * d, b: g,
+            ldb: p, strideB: positions * p,
             c: dw, ldc: p, strideC: d * p, pool: pool)
     }
 }
 
-private func linearCrossWorkerCount(T1: Int, T2: Int, d: Int, p: Int) -> Int {
-    max(2 * min(T1, GhostNorm.tile) * min(T2, GhostNorm.tile), 2 * GhostNorm.instantiatedCount(rows: d, columns: p))
+private func linearCrossWorkerCount(positions1: Int, positions2: Int, d: Int, p: Int) -> Int {
+    max(
+        2 * min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile),
+        2 * GhostNorm.instantiatedCount(rows: d, columns: p))
 }
 
 /// Scratch elements of `linearCross` for a pool of `workers` threads.
-public func linearCrossScratchCount(T1: Int, T2: Int, d: Int, p: Int, workers: Int) -> Int {
-    workers * linearCrossWorkerCount(T1: T1, T2: T2, d: d, p: p)
+public func linearCrossScratchCount(positions1: Int, positions2: Int, d: Int, p: Int, workers: Int) -> Int {
+    workers * linearCrossWorkerCount(positions1: positions1, positions2: positions2, d: d, p: p)
 }
 
 /// products[b] += scale * <x1_b^T g1_b, x2_b^T g2_b>_F = scale * sum_{s,t} (x1_s . x2_t)(g1_s . g2_t), for two uses of one
@@ -89,32 +94,37 @@ public func linearCrossScratchCount(T1: Int, T2: Int, d: Int, p: Int, workers: I
 ///
 /// If the sum is below 1e-5 S1 S2, S being that of `linearGhostNorms`, the sample's two gradients are instantiated instead.
 public func linearCross(
-    x1: UnsafePointer<Float>, g1: UnsafePointer<Float>, T1: Int, x2: UnsafePointer<Float>, g2: UnsafePointer<Float>,
-    T2: Int, B: Int, d: Int, p: Int, scale: Double, into products: UnsafeMutablePointer<Double>,
+    x1: UnsafePointer<Float>, g1: UnsafePointer<Float>, positions1: Int, x2: UnsafePointer<Float>,
+    g2: UnsafePointer<Float>,
+    positions2: Int, batch: Int, d: Int, p: Int, scale: Double, into products: UnsafeMutablePointer<Double>,
     scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
-    if T1 == 0 || T2 == 0 { return }
-    let size = linearCrossWorkerCount(T1: T1, T2: T2, d: d, p: p)
-    pool.forEach(B) { sample, worker in
+    if positions1 == 0 || positions2 == 0 { return }
+    let size = linearCrossWorkerCount(positions1: positions1, positions2: positions2, d: d, p: p)
+    pool.forEach(batch) { sample, worker in
         let own = scratch + worker * size
-        let input1 = PositionMatrix(pointer: x1 + sample * T1 * d, stride: d, features: d, isFeatureMajor: false)
-        let input2 = PositionMatrix(pointer: x2 + sample * T2 * d, stride: d, features: d, isFeatureMajor: false)
-        let gradient1 = PositionMatrix(pointer: g1 + sample * T1 * p, stride: p, features: p, isFeatureMajor: false)
-        let gradient2 = PositionMatrix(pointer: g2 + sample * T2 * p, stride: p, features: p, isFeatureMajor: false)
-        let second = own + min(T1, GhostNorm.tile) * min(T2, GhostNorm.tile)
+        let input1 = PositionMatrix(
+            pointer: x1 + sample * positions1 * d, stride: d, features: d, isFeatureMajor: false)
+        let input2 = PositionMatrix(
+            pointer: x2 + sample * positions2 * d, stride: d, features: d, isFeatureMajor: false)
+        let gradient1 = PositionMatrix(
+            pointer: g1 + sample * positions1 * p, stride: p, features: p, isFeatureMajor: false)
+        let gradient2 = PositionMatrix(
+            pointer: g2 + sample * positions2 * p, stride: p, features: p, isFeatureMajor: false)
+        let second = own + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
         var sum = 0.0
-        for firstRow in stride(from: 0, to: T1, by: GhostNorm.tile) {
-            let rows = firstRow..<min(T1, firstRow + GhostNorm.tile)
-            for firstColumn in stride(from: 0, to: T2, by: GhostNorm.tile) {
-                let columns = firstColumn..<min(T2, firstColumn + GhostNorm.tile)
+        for firstRow in stride(from: 0, to: positions1, by: GhostNorm.tile) {
+            let rows = firstRow..<min(positions1, firstRow + GhostNorm.tile)
+            for firstColumn in stride(from: 0, to: positions2, by: GhostNorm.tile) {
+                let columns = firstColumn..<min(positions2, firstColumn + GhostNorm.tile)
                 input1.gram(input2, rows: rows, columns: columns, into: own)
                 gradient1.gram(gradient2, rows: rows, columns: columns, into: second)
                 sum += dot(own, second, rows.count * columns.count)
             }
         }
-        let bound = productOfNorms(input1, gradient1, T1) * productOfNorms(input2, gradient2, T2)
+        let bound = productOfNorms(input1, gradient1, positions1) * productOfNorms(input2, gradient2, positions2)
         if !(sum.magnitude >= 1e-5 * bound), bound != 0 {
-            sum = crossByInstantiation((input1, gradient1, T1), (input2, gradient2, T2), buffer: own)
+            sum = crossByInstantiation((input1, gradient1, positions1), (input2, gradient2, positions2), buffer: own)
         }
         products[sample] += scale * sum
     }

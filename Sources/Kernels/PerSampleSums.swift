@@ -3,10 +3,10 @@
 /// `factors`:[B]; nil means all ones. A sample whose factor is zero is not read, because it may hold NaN. The samples are
 /// added in their order, whatever the thread count.
 public func weightedSum(
-    perSample: UnsafePointer<Float>, factors: UnsafePointer<Float>? = nil, B: Int, n: Int,
+    perSample: UnsafePointer<Float>, factors: UnsafePointer<Float>? = nil, batch: Int, n: Int,
     into out: UnsafeMutablePointer<Float>, accumulate: Bool, pool: ThreadPool
 ) {
-    let active = activeSamples(factors, B)
+    let active = activeSamples(factors, batch)
     // A stretch of out that stays in the first-level cache while all samples pass.
     let stretch = 2048
     pool.forEach((n + stretch - 1) / stretch) { index, _ in
@@ -19,9 +19,10 @@ public func weightedSum(
 
 /// squaredNorms[b] += ||perSample[b]||^2 for perSample:[B,n], in double precision.
 public func squaredNorms(
-    perSample: UnsafePointer<Float>, B: Int, n: Int, into squaredNorms: UnsafeMutablePointer<Double>, pool: ThreadPool
+    perSample: UnsafePointer<Float>, batch: Int, n: Int, into squaredNorms: UnsafeMutablePointer<Double>,
+    pool: ThreadPool
 ) {
-    pool.forRanges(B, grain: max(1, 16384 / max(1, n))) { range, _ in
+    pool.forRanges(batch, grain: max(1, 16384 / max(1, n))) { range, _ in
         for sample in range { squaredNorms[sample] += sumOfSquares(perSample + sample * n, n) }
     }
 }

@@ -1,31 +1,65 @@
 /// out = the largest input of each window, indices = where it lies in its input plane (flattened, the first of equals).
 ///
-/// Pads never win. As in PyTorch a NaN wins over everything before it. A window without any input (all padding) gives
+/// Pads never win. As in PyTorch a NaN wins over every number, and the last NaN of a window gives the index. A window without any input (all padding) gives
 /// -infinity and index -1.
 public func maxPoolForward(
     _ shape: PoolingShape, x: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>,
     indices: UnsafeMutablePointer<Int64>, pool: ThreadPool
 ) {
-    let window = shape.window
-    let step = window.x.stride
+    precondition(shape.inPlane <= Int(Int32.max), "a pooled plane of \(shape.inPlane) elements is too large")
+    let step = shape.window.x.stride
+    let stretches = shape.window.stretches
     pool.forRanges(shape.planes, grain: shape.grain) { planes, _ in
-        for plane in planes {
-            let input = x + plane * shape.inPlane
-            let best = out + plane * shape.outPlane
-            let places = indices + plane * shape.outPlane
-            best.update(repeating: -.infinity, count: shape.outPlane)
-            places.update(repeating: -1, count: shape.outPlane)
-            window.eachStretch { output, columns, start in
-                for column in columns {
-                    let place = start + column * step
-                    let value = input[place]
-                    // Negated so that NaN wins; a window of -infinities still gets an index.
-                    let wins = !(value <= best[output + column]) || places[output + column] < 0
-                    best[output + column] = wins ? value : best[output + column]
-                    places[output + column] = wins ? Int64(place) : places[output + column]
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: shape.outPlane) { buffer in
+            guard let places = buffer.baseAddress else { return }
+            for plane in planes {
+                let best = out + plane * shape.outPlane
+                best.update(repeating: -.infinity, count: shape.outPlane)
+                buffer.initialize(repeating: -1)
+                for stretch in stretches {
+                    keepLarger(x + plane * shape.inPlane, stretch, step: step, best: best, places: places)
+                }
+                for output in 0..<shape.outPlane {
+                    indices[plane * shape.outPlane + output] = Int64(places[output])
                 }
             }
         }
+    }
+}
+
+/// Lets the inputs of one stretch win against the best so far: larger ones, NaNs, and the first of each window, so that a
+/// window of -infinities has an index too.
+private func keepLarger(
+    _ input: UnsafePointer<Float>, _ stretch: WindowStretch, step: Int, best: UnsafeMutablePointer<Float>,
+    places: UnsafeMutablePointer<Int32>
+) {
+    let source = input + stretch.input
+    let best = best + stretch.output
+    let places = places + stretch.output
+    let steps = SIMD4<Int32>(0, 1, 2, 3) &* Int32(step)
+    var index = 0
+    while index + 4 <= stretch.count {
+        let start = index * step
+        let value =
+            step == 1
+            ? lanes(source, start)
+            : Lanes(source[start], source[start + step], source[start + 2 * step], source[start + 3 * step])
+        let held = lanes(best, index)
+        let heldPlaces = UnsafeRawPointer(places + index).loadUnaligned(as: SIMD4<Int32>.self)
+        let wins = (value .> held) .| (value .!= value) .| (heldPlaces .< 0)
+        let place = steps &+ Int32(stretch.input + start)
+        store(held.replacing(with: value, where: wins), best, index)
+        UnsafeMutableRawPointer(places + index).storeBytes(
+            of: heldPlaces.replacing(with: place, where: wins), as: SIMD4<Int32>.self)
+        index += 4
+    }
+    while index < stretch.count {
+        let value = source[index * step]
+        if value > best[index] || value.isNaN || places[index] < 0 {
+            best[index] = value
+            places[index] = Int32(stretch.input + index * step)
+        }
+        index += 1
     }
 }
 
@@ -51,16 +85,18 @@ public func averagePoolForward(
     _ shape: PoolingShape, countIncludePad: Bool, x: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>,
     pool: ThreadPool
 ) {
-    let window = shape.window
-    let step = window.x.stride
-    let shares = windowShares(window, countIncludePad: countIncludePad)
+    let step = shape.window.x.stride
+    let stretches = shape.window.stretches
+    let shares = windowShares(shape.window, countIncludePad: countIncludePad)
     pool.forRanges(shape.planes, grain: shape.grain) { planes, _ in
         for plane in planes {
             let input = x + plane * shape.inPlane
             let target = out + plane * shape.outPlane
             target.update(repeating: 0, count: shape.outPlane)
-            window.eachStretch { output, columns, start in
-                for column in columns { target[output + column] += input[start + column * step] }
+            for stretch in stretches {
+                for index in 0..<stretch.count {
+                    target[stretch.output + index] += input[stretch.input + index * step]
+                }
             }
             for output in 0..<shape.outPlane { target[output] *= shares[output] }
         }
@@ -72,17 +108,18 @@ public func averagePoolBackward(
     _ shape: PoolingShape, countIncludePad: Bool, g: UnsafePointer<Float>, dx: UnsafeMutablePointer<Float>,
     pool: ThreadPool
 ) {
-    let window = shape.window
-    let step = window.x.stride
-    let shares = windowShares(window, countIncludePad: countIncludePad)
+    let step = shape.window.x.stride
+    let stretches = shape.window.stretches
+    let shares = windowShares(shape.window, countIncludePad: countIncludePad)
     pool.forRanges(shape.planes, grain: shape.grain) { planes, _ in
         for plane in planes {
             let source = g + plane * shape.outPlane
             let target = dx + plane * shape.inPlane
             target.update(repeating: 0, count: shape.inPlane)
-            window.eachStretch { output, columns, start in
-                for column in columns {
-                    target[start + column * step] += source[output + column] * shares[output + column]
+            for stretch in stretches {
+                for index in 0..<stretch.count {
+                    let output = stretch.output + index
+                    target[stretch.input + index * step] += source[output] * shares[output]
                 }
             }
         }

@@ -39,11 +39,19 @@ public struct PoolingShape: Sendable, Equatable {
     var grain: Int { max(1, 4096 / max(1, window.outputCount * window.kernelCount)) }
 }
 
+/// Outputs of one row that see the input through one kernel element.
+struct WindowStretch {
+    /// The first such output, flattened.
+    var output: Int
+    /// The input that it sees, flattened; the next output sees the one a stride further on.
+    var input: Int
+    var count: Int
+}
+
 extension SpatialWindow {
-    /// Calls `body` for each stretch of outputs in one row that sees the input through one kernel element: the outputs
-    /// `output + columns`, and the input element that output column 0 would see. Elements in the order of the window.
-    @inline(__always)
-    func eachStretch(_ body: (_ output: Int, _ columns: Range<Int>, _ input: Int) -> Void) {
+    /// All stretches of a plane; those of one output in the order of its window.
+    var stretches: [WindowStretch] {
+        var list: [WindowStretch] = []
         for kz in 0..<z.kernel {
             for oz in z.outputsInside(tap: kz) {
                 let iz = oz * z.stride + kz * z.dilation - z.padBegin
@@ -53,13 +61,16 @@ extension SpatialWindow {
                         for kx in 0..<x.kernel {
                             let columns = x.outputsInside(tap: kx)
                             if columns.isEmpty { continue }
-                            body(
-                                (oz * y.output + oy) * x.output, columns,
-                                (iz * y.input + iy) * x.input + kx * x.dilation - x.padBegin)
+                            let ix = columns.lowerBound * x.stride + kx * x.dilation - x.padBegin
+                            list.append(
+                                WindowStretch(
+                                    output: (oz * y.output + oy) * x.output + columns.lowerBound,
+                                    input: (iz * y.input + iy) * x.input + ix, count: columns.count))
                         }
                     }
                 }
             }
         }
+        return list
     }
 }

@@ -10,8 +10,10 @@ struct PhasePlane {
     private let zCount: Int
     private let y0: Int
     private let yCount: Int
-    private let firstOutputZ: Int
-    private let firstOutputY: Int
+    /// Where the input of the first position under each kernel element starts.
+    let elements: [Int]
+    /// The stretches of outputs, row by row: where each one's input lies from that of the first position, and its length.
+    let rows: [(offset: Int, count: Int)]
 
     /// The plane for the output positions `positions` (flattened; not empty).
     init(_ window: SpatialWindow, positions: Range<Int>) {
@@ -25,18 +27,29 @@ struct PhasePlane {
             firstY = (positions.lowerBound % plane) / window.x.output
             lastY = ((positions.upperBound - 1) % plane) / window.x.output
         }
-        firstOutputZ = firstZ
-        firstOutputY = firstY
         z0 = firstZ * window.z.stride - window.z.padBegin
         y0 = firstY * window.y.stride - window.y.padBegin
         zCount = (lastZ - firstZ) * window.z.stride + (window.z.kernel - 1) * window.z.dilation + 1
         yCount = (lastY - firstY) * window.y.stride + (window.y.kernel - 1) * window.y.dilation + 1
-        phaseWidth = Self.phaseWidth(window)
-    }
-
-    private static func phaseWidth(_ window: SpatialWindow) -> Int {
-        let width = (window.x.output - 1) * window.x.stride + (window.x.kernel - 1) * window.x.dilation + 1
-        return (width + window.x.stride - 1) / window.x.stride
+        let padded = (window.x.output - 1) * window.x.stride + (window.x.kernel - 1) * window.x.dilation + 1
+        let width = (padded + window.x.stride - 1) / window.x.stride
+        phaseWidth = width
+        let row = window.x.stride * width
+        let slice = yCount * row
+        elements = (0..<window.kernelCount).map { element in
+            let x = element % window.x.kernel * window.x.dilation
+            let y = element / window.x.kernel % window.y.kernel * window.y.dilation
+            let z = element / (window.x.kernel * window.y.kernel) * window.z.dilation
+            return z * slice + y * row + x % window.x.stride * width + x / window.x.stride
+        }
+        let outputWidth = window.x.output
+        rows = (positions.lowerBound / outputWidth...(positions.upperBound - 1) / outputWidth).map { index in
+            let first = max(0, positions.lowerBound - index * outputWidth)
+            let end = min(outputWidth, positions.upperBound - index * outputWidth)
+            let z = (index / window.y.output - firstZ) * window.z.stride
+            let y = (index % window.y.output - firstY) * window.y.stride
+            return (z * slice + y * row + first, end - first)
+        }
     }
 
     /// Elements that any plane of this window needs.
@@ -46,16 +59,6 @@ struct PhasePlane {
     }
 
     var count: Int { zCount * yCount * window.x.stride * phaseWidth }
-
-    /// Where the input of output (oz, oy, 0) under kernel element (kz, ky, kx) starts.
-    @inline(__always)
-    func offset(_ oz: Int, _ oy: Int, _ kz: Int, _ ky: Int, _ kx: Int) -> Int {
-        let z = (oz - firstOutputZ) * window.z.stride + kz * window.z.dilation
-        let y = (oy - firstOutputY) * window.y.stride + ky * window.y.dilation
-        let column = kx * window.x.dilation
-        let phase = column % window.x.stride
-        return ((z * yCount + y) * window.x.stride + phase) * phaseWidth + column / window.x.stride
-    }
 
     /// plane = the padded input
     func load(_ input: UnsafePointer<Float>, into plane: UnsafeMutablePointer<Float>) {
@@ -114,70 +117,44 @@ struct PhasePlane {
             }
         }
     }
-
-    /// Calls `body` for each stretch of outputs of one row within `positions`, with its output coordinates.
-    @inline(__always)
-    func eachRow(_ positions: Range<Int>, _ body: (_ oz: Int, _ oy: Int, _ columns: Range<Int>) -> Void) {
-        let width = window.x.output
-        for row in positions.lowerBound / width...(positions.upperBound - 1) / width {
-            let first = max(0, positions.lowerBound - row * width)
-            let end = min(width, positions.upperBound - row * width)
-            body(row / window.y.output, row % window.y.output, first..<end)
-        }
-    }
-
-    @inline(__always)
-    func eachKernelElement(_ body: (_ element: Int, _ kz: Int, _ ky: Int, _ kx: Int) -> Void) {
-        var element = 0
-        for kz in 0..<window.z.kernel {
-            for ky in 0..<window.y.kernel {
-                for kx in 0..<window.x.kernel {
-                    body(element, kz, ky, kx)
-                    element += 1
-                }
-            }
-        }
-    }
 }
 
 /// columns[channel * kernel + element][position] = the input that the element sees at the position, for `channels` planes
-/// of `input` and the output positions `positions` (im2col). `plane` holds `PhasePlane.capacity` elements.
+/// of `input` and the output positions of `phases` (im2col). `plane` holds `PhasePlane.capacity` elements.
 func unfold(
-    _ window: SpatialWindow, channels: Int, positions: Range<Int>, input: UnsafePointer<Float>,
-    plane: UnsafeMutablePointer<Float>, columns: UnsafeMutablePointer<Float>, stride: Int
+    _ phases: PhasePlane, channels: Int, input: UnsafePointer<Float>, plane: UnsafeMutablePointer<Float>,
+    columns: UnsafeMutablePointer<Float>, stride: Int
 ) {
-    if positions.isEmpty { return }
-    let phases = PhasePlane(window, positions: positions)
+    var columnRow = columns
     for channel in 0..<channels {
-        phases.load(input + channel * window.inputCount, into: plane)
-        let rows = columns + channel * window.kernelCount * stride
-        phases.eachKernelElement { element, kz, ky, kx in
-            var target = rows + element * stride
-            phases.eachRow(positions) { oz, oy, stretch in
-                copyRow(target, plane + phases.offset(oz, oy, kz, ky, kx) + stretch.lowerBound, stretch.count)
-                target += stretch.count
+        phases.load(input + channel * phases.window.inputCount, into: plane)
+        for element in phases.elements {
+            var target = columnRow
+            for row in phases.rows {
+                copyRow(target, plane + element + row.offset, row.count)
+                target += row.count
             }
+            columnRow += stride
         }
     }
 }
 
 /// output += the transpose of `unfold` applied to `columns` (col2im).
 func foldAdd(
-    _ window: SpatialWindow, channels: Int, positions: Range<Int>, columns: UnsafePointer<Float>, stride: Int,
+    _ phases: PhasePlane, channels: Int, columns: UnsafePointer<Float>, stride: Int,
     plane: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>
 ) {
-    if positions.isEmpty { return }
-    let phases = PhasePlane(window, positions: positions)
+    var columnRow = columns
     for channel in 0..<channels {
         plane.update(repeating: 0, count: phases.count)
-        let rows = columns + channel * window.kernelCount * stride
-        phases.eachKernelElement { element, kz, ky, kx in
-            var source = rows + element * stride
-            phases.eachRow(positions) { oz, oy, stretch in
-                addRow(plane + phases.offset(oz, oy, kz, ky, kx) + stretch.lowerBound, source, stretch.count)
-                source += stretch.count
+        for element in phases.elements {
+            var source = columnRow
+            for row in phases.rows {
+                addRow(plane + element + row.offset, source, row.count)
+                source += row.count
             }
+            columnRow += stride
         }
-        phases.add(plane, to: output + channel * window.inputCount)
+        phases.add(plane, to: output + channel * phases.window.inputCount)
     }
 }

@@ -116,15 +116,17 @@ func copyRow(_ out: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ co
         out.update(from: x, count: count)
         return
     }
+    if count < 4 {
+        for index in 0..<count { out[index] = x[index] }
+        return
+    }
     var index = 0
-    while index + 4 <= count {
+    while index + 4 < count {
         store(lanes(x, index), out, index)
         index += 4
     }
-    while index < count {
-        out[index] = x[index]
-        index += 1
-    }
+    // The last four, some of them for the second time.
+    store(lanes(x, count - 4), out, count - 4)
 }
 
 /// The samples that take part: all of them, or those whose factor is not zero. The rest must never be read, since they may

@@ -144,7 +144,7 @@ VK_INLINE float mish_slope(float x) {
     float t = 1.0f - 2.0f * d;
     t = x < 0.0f ? mish_exponent(x) * d : t;
     float sech2 = 2.0f * d * (1.0f + t);
-    return t + gated(x, sech2 * sigmoid_f(x));
+    return t + gated(x, x > 20.0f ? 0.0f : sech2 * sigmoid_f(x));
 }
 
 VK_INLINE float signum(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }

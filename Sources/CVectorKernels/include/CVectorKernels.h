@@ -3,5 +3,6 @@
 #define CVECTORKERNELS_H
 
 #include "VectorKernels.h"
+#include "RandomKernels.h"
 
 #endif

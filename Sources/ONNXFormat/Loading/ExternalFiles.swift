@@ -73,8 +73,9 @@ struct ExternalFiles: Sendable {
         }
         guard status.st_nlink <= 1 else {
             throw ONNXFormatError(
-                .externalData, "external data '\(location)' have other hard links, perhaps outside the model's folder; "
-                    + "copy the file", at: place)
+                .externalData,
+                "external data '\(location)' have other hard links, perhaps outside the model's folder; copy the file",
+                at: place)
         }
         return try FileMapping(descriptor: descriptor, status: status, name: "\(place), external data '\(location)'")
     }

@@ -52,7 +52,9 @@ struct FunctionCalls {
             path[path.count - 1].next += 1
             let callee = body[next]
             guard callees[callee] != nil, sizes[callee] == nil else { continue }
-            guard onPath.insert(callee).inserted else { throw malformed("local function '\(callee.name)' calls itself") }
+            guard onPath.insert(callee).inserted else {
+                throw malformed("local function '\(callee.name)' calls itself")
+            }
             path.append((callee, 0))
         }
     }

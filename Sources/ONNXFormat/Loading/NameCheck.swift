@@ -142,7 +142,8 @@ struct NameCheck {
             indexShape == [values.dims[0]] || indexShape == [values.dims[0], Int64(dimensions.count)]
         else {
             throw ONNXFormatError(
-                .malformed, "a sparse tensor needs values [count] and int64 indices [count] or [count, rank]", at: place)
+                .malformed, "a sparse tensor needs values [count] and int64 indices [count] or [count, rank]", at: place
+            )
         }
     }
 

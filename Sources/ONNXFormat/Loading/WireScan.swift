@@ -199,7 +199,8 @@ struct WireScan {
     private mutating func allocate(_ size: Int, in frame: Frame) throws(ONNXFormatError) {
         memory += size
         guard memory <= memoryLimit else {
-            throw malformed("unpacking would take over \(memoryLimit >> 20) MiB, out of proportion to the file", in: frame)
+            throw malformed(
+                "unpacking would take over \(memoryLimit >> 20) MiB, out of proportion to the file", in: frame)
         }
     }
 

@@ -33,7 +33,8 @@ struct TensorStorage {
         }
         let filled = Self.filledFields(tensor)
         guard filled.count <= 1 else {
-            throw ONNXFormatError(.malformed, "the data are given twice: \(filled.joined(separator: " and "))", at: name())
+            throw ONNXFormatError(
+                .malformed, "the data are given twice: \(filled.joined(separator: " and "))", at: name())
         }
         if ExternalReference.isExternal(pointer) {
             guard filled.isEmpty else {
@@ -51,7 +52,8 @@ struct TensorStorage {
             guard expected == tensor.raw_data.len else {
                 let need = expected.map { "\($0) bytes" } ?? "string_data"
                 throw ONNXFormatError(
-                    .malformed, "raw_data has \(tensor.raw_data.len) bytes, but type and shape need \(need)", at: name())
+                    .malformed, "raw_data has \(tensor.raw_data.len) bytes, but type and shape need \(need)", at: name()
+                )
             }
             place = .bytes(UnsafeRawBufferPointer(start: tensor.raw_data.data, count: tensor.raw_data.len))
             return

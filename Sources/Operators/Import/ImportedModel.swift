@@ -18,6 +18,8 @@ public enum AttributeValue: Sendable {
     case strings([String])
     case tensor(Constant, originalType: ONNXElementType)
     case graph(ImportedGraph)
+    /// A kind that no operator here reads; only its presence is known.
+    case unread
 }
 
 /// One node of a model after local functions are inlined. Empty names stand for omitted optional inputs and outputs.
@@ -71,15 +73,19 @@ public struct ImportedGraph: Sendable {
         public var name: String
         public var dataType: ONNXElementType
         public var shape: [Int]
+        /// What the exporter says the tensor was ("PARAMETER", "BUFFER", ...); nil if it says nothing.
+        public var exportedKind: String?
         /// Decodes the tensor; called once per graph that needs it.
         public var load: @Sendable () throws -> Constant
 
         public init(
-            name: String, dataType: ONNXElementType, shape: [Int], load: @escaping @Sendable () throws -> Constant
+            name: String, dataType: ONNXElementType, shape: [Int], exportedKind: String? = nil,
+            load: @escaping @Sendable () throws -> Constant
         ) {
             self.name = name
             self.dataType = dataType
             self.shape = shape
+            self.exportedKind = exportedKind
             self.load = load
         }
     }

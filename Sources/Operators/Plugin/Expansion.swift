@@ -9,22 +9,13 @@ public struct Expansion {
     public var builder: GraphBuilder
     /// Shapes of the node's outputs in the reference graph of another batch size, if there is one and it got this far.
     public let referenceOutputShapes: [[Int]?]
-    /// Expands a nested graph (a branch or body) in the scope of this node.
-    let subgraphExpander: SubgraphExpander?
-
-    /// Inputs of the subgraph in, its outputs out.
-    typealias SubgraphExpander =
-        (ImportedGraph, [ValueID], inout GraphBuilder) throws(GraphError) -> [ValueID]
-
     init(
-        node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?],
-        subgraphExpander: SubgraphExpander?
+        node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?]
     ) {
         self.node = node
         self.inputs = inputs
         self.builder = builder
         self.referenceOutputShapes = referenceOutputShapes
-        self.subgraphExpander = subgraphExpander
     }
 
     /// Version of the operator set in force.
@@ -111,12 +102,6 @@ public struct Expansion {
 
     /// A float constant of shape [].
     public mutating func scalar(_ value: Float) -> ValueID { builder.addConstant(Constant([value], shape: [])) }
-
-    /// Emits a branch or body of the node: inputs of the subgraph in, its outputs out.
-    public mutating func expandSubgraph(_ graph: ImportedGraph, inputs: [ValueID]) throws(GraphError) -> [ValueID] {
-        guard let subgraphExpander else { throw .unsupported("it has a subgraph") }
-        return try subgraphExpander(graph, inputs, &builder)
-    }
 }
 
 /// The axis in 0..<rank that a possibly negative ONNX axis means.

@@ -38,7 +38,7 @@ public struct EmbeddingNorms: BackwardOperation {
             let norms = arguments.output(0, as: Double.self)
             norms.update(repeating: 0, count: size.B)
             embeddingNorms(
-                indices: arguments.input(0), g: arguments.input(1), B: size.B, T: size.T, rows: rows, D: size.D,
+                indices: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, rows: rows, width: size.D,
                 into: norms, pool: arguments.pool)
         }
     }
@@ -61,7 +61,7 @@ public struct EmbeddingPerSampleGradients: BackwardOperation {
         let size = EmbeddingSizes(checked: inputs[1])
         return Kernel(operationCount: size.count) { [rows] arguments in
             embeddingPerSampleGradient(
-                indices: arguments.input(0), g: arguments.input(1), B: size.B, T: size.T, rows: rows, D: size.D,
+                indices: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, rows: rows, width: size.D,
                 into: arguments.output(0), pool: arguments.pool)
         }
     }
@@ -88,8 +88,8 @@ public struct EmbeddingContraction: BackwardOperation {
         let size = EmbeddingSizes(checked: inputs[1])
         return Kernel(operationCount: 2 * size.count) { [rows] arguments in
             embeddingWeightedScatter(
-                indices: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), B: size.B, T: size.T,
-                rows: rows, D: size.D, into: arguments.output(0), accumulate: false, pool: arguments.pool)
+                indices: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), batch: size.B, positions: size.T,
+                rows: rows, width: size.D, into: arguments.output(0), accumulate: false, pool: arguments.pool)
         }
     }
 }
@@ -113,13 +113,13 @@ public struct EmbeddingHeadCross: BackwardOperation {
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = EmbeddingSizes(checked: inputs[1])
         let (positions, rows) = (inputs[3].shape[1], inputs[3].shape[2])
-        let scratch = embeddingHeadCrossScratchCount(T: size.T, headT: positions, workers: threads)
+        let scratch = embeddingHeadCrossScratchCount(positions: size.T, headPositions: positions, workers: threads)
         return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * size.count * Double(positions)) { arguments in
             let products = arguments.output(0, as: Double.self)
             products.update(repeating: 0, count: size.B)
             embeddingHeadCross(
-                indices: arguments.input(0), g: arguments.input(1), T: size.T, h: arguments.input(2),
-                headG: arguments.input(3), headT: positions, B: size.B, rows: rows, D: size.D, scale: 1,
+                indices: arguments.input(0), g: arguments.input(1), positions: size.T, h: arguments.input(2),
+                headG: arguments.input(3), headPositions: positions, batch: size.B, rows: rows, width: size.D, scale: 1,
                 into: products, scratch: arguments.floatScratch, pool: arguments.pool)
         }
     }

@@ -56,13 +56,13 @@ public struct LinearNorms: BackwardOperation {
         let size = LinearSizes(checked: inputs)
         switch rule {
         case .ghost:
-            let scratch = linearGhostNormsScratchCount(T: size.T, d: size.d, p: size.p, workers: threads)
+            let scratch = linearGhostNormsScratchCount(positions: size.T, d: size.d, p: size.p, workers: threads)
             let work = LinearSizes.gramMultiplyAdds(T: size.T, d: size.d, p: size.p)
             return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * Double(size.B) * work) { arguments in
                 let norms = arguments.output(0, as: Double.self)
                 norms.update(repeating: 0, count: size.B)
                 linearGhostNorms(
-                    x: arguments.input(0), g: arguments.input(1), B: size.B, T: size.T, d: size.d, p: size.p,
+                    x: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, d: size.d, p: size.p,
                     includeBias: false, into: norms, scratch: arguments.floatScratch, pool: arguments.pool)
             }
         case .instantiated:
@@ -71,7 +71,7 @@ public struct LinearNorms: BackwardOperation {
                 let norms = arguments.output(0, as: Double.self)
                 norms.update(repeating: 0, count: size.B)
                 linearInstantiatedNorms(
-                    x: arguments.input(0), g: arguments.input(1), B: size.B, T: size.T, d: size.d, p: size.p,
+                    x: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, d: size.d, p: size.p,
                     includeBias: false, into: norms, scratch: arguments.floatScratch, pool: arguments.pool)
             }
         }
@@ -93,7 +93,7 @@ public struct LinearPerSampleGradients: BackwardOperation {
         let size = LinearSizes(checked: inputs)
         return Kernel(operationCount: 2 * size.multiplyAdds) { arguments in
             linearPerSampleGradient(
-                x: arguments.input(0), g: arguments.input(1), B: size.B, T: size.T, d: size.d, p: size.p,
+                x: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, d: size.d, p: size.p,
                 dw: arguments.output(0), pool: arguments.pool)
         }
     }
@@ -117,10 +117,10 @@ public struct LinearContraction: BackwardOperation {
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = LinearSizes(checked: inputs)
         let scratch = linearWeightedContractionScratchCount(
-            B: size.B, T: size.T, d: size.d, p: size.p, workers: threads)
+            batch: size.B, positions: size.T, d: size.d, p: size.p, workers: threads)
         return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * size.multiplyAdds) { arguments in
             linearWeightedContraction(
-                x: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), B: size.B, T: size.T,
+                x: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), batch: size.B, positions: size.T,
                 d: size.d, p: size.p, dw: arguments.output(0), accumulate: false, scratch: arguments.floatScratch,
                 pool: arguments.pool)
         }
@@ -145,14 +145,14 @@ public struct LinearCross: BackwardOperation {
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = LinearSizes(checked: inputs)
         let second = inputs[2].shape[1]
-        let scratch = linearCrossScratchCount(T1: size.T, T2: second, d: size.d, p: size.p, workers: threads)
+        let scratch = linearCrossScratchCount(positions1: size.T, positions2: second, d: size.d, p: size.p, workers: threads)
         let work = 2 * Double(size.B * size.T) * Double(second) * Double(size.d + size.p)
         return Kernel(scratchBytes: 4 * scratch, operationCount: work) { arguments in
             let products = arguments.output(0, as: Double.self)
             products.update(repeating: 0, count: size.B)
             linearCross(
-                x1: arguments.input(0), g1: arguments.input(1), T1: size.T, x2: arguments.input(2),
-                g2: arguments.input(3), T2: second, B: size.B, d: size.d, p: size.p, scale: 1, into: products,
+                x1: arguments.input(0), g1: arguments.input(1), positions1: size.T, x2: arguments.input(2),
+                g2: arguments.input(3), positions2: second, batch: size.B, d: size.d, p: size.p, scale: 1, into: products,
                 scratch: arguments.floatScratch, pool: arguments.pool)
         }
     }

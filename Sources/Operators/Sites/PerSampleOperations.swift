@@ -20,7 +20,7 @@ public struct SquaredNorms: BackwardOperation {
         return Kernel(operationCount: 2 * Double(inputs[0].count)) { arguments in
             let norms = arguments.output(0, as: Double.self)
             norms.update(repeating: 0, count: batch)
-            squaredNorms(perSample: arguments.input(0), B: batch, n: count, into: norms, pool: arguments.pool)
+            squaredNorms(perSample: arguments.input(0), batch: batch, n: count, into: norms, pool: arguments.pool)
         }
     }
 }
@@ -43,7 +43,7 @@ public struct WeightedSum: BackwardOperation {
         let count = outputs[0].count
         return Kernel(operationCount: 2 * Double(inputs[1].count)) { arguments in
             weightedSum(
-                perSample: arguments.input(1), factors: arguments.input(0), B: batch, n: count,
+                perSample: arguments.input(1), factors: arguments.input(0), batch: batch, n: count,
                 into: arguments.output(0), accumulate: false, pool: arguments.pool)
         }
     }

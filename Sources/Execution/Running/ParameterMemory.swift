@@ -1,0 +1,29 @@
+public import TensorGraph
+
+/// The memory of trainable tensors: float32, one stretch each, at addresses that stay.
+public final class ParameterMemory {
+    public let names: [String]
+    private var buffers: [String: UnsafeMutableBufferPointer<Float>] = [:]
+
+    /// Copies the initial values.
+    public init(_ parameters: [(name: String, value: Constant)]) {
+        names = parameters.map(\.name)
+        for (name, value) in parameters {
+            precondition(value.type.elementType == .float32 && buffers[name] == nil)
+            let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: value.type.count)
+            _ = buffer.initialize(
+                fromContentsOf: UnsafeRawBufferPointer(rebasing: value.bytes[..<value.type.byteCount]).bindMemory(
+                    to: Float.self))
+            buffers[name] = buffer
+        }
+    }
+
+    deinit { for buffer in buffers.values { buffer.deallocate() } }
+
+    /// The elements of a parameter, row-major.
+    public subscript(name: String) -> UnsafeMutableBufferPointer<Float> { buffers[name]! }
+
+    func pointer(of name: String) -> UnsafeMutableRawPointer { UnsafeMutableRawPointer(buffers[name]!.baseAddress!) }
+
+    func byteCount(of name: String) -> Int? { buffers[name].map { $0.count * MemoryLayout<Float>.size } }
+}

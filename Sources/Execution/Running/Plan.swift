@@ -1,0 +1,109 @@
+public import Kernels
+import Operators
+public import TensorGraph
+
+/// A graph made ready to run many times: prepared kernels over one arena whose size is known beforehand.
+///
+/// A plan belongs to one thread at a time; its kernels share the work among the pool's threads.
+public final class Plan {
+    public let graph: Graph
+    /// Bytes of the arena: all inputs, activations, gradients and scratch memory of a run.
+    public var peakBytes: Int { layout.arenaBytes }
+    /// Floating-point operations of one run, as far as the operations declare them.
+    public let operationCount: Double
+
+    private let layout: BufferLayout
+    private let arena: Arena
+    private let steps: [Step]
+    private let parameters: ParameterMemory
+
+    private struct Step {
+        let kernel: Kernel
+        let arguments: KernelArguments
+    }
+
+    /// - Parameters:
+    ///   - parameters: memory of every parameter that the graph reads; the plan reads it at each run.
+    /// - Throws: `ExecutionError` if an operation cannot be computed or memory is refused.
+    public init(_ graph: Graph, parameters: ParameterMemory, pool: ThreadPool) throws(ExecutionError) {
+        self.graph = graph
+        self.parameters = parameters
+        var kernels: [Kernel] = []
+        for node in graph.nodes { kernels.append(try Self.kernel(node, graph, pool)) }
+        layout = BufferLayout(graph, scratchBytes: kernels.map(\.scratchBytes))
+        operationCount = kernels.reduce(0) { $0 + $1.operationCount }
+        arena = try Arena(bytes: layout.arenaBytes)
+        for (name, value) in graph.parameters where parameters.byteCount(of: name) != graph.type(of: value).byteCount {
+            throw ExecutionError("parameter '\(name)' has no memory of the size that the graph expects")
+        }
+
+        let base = arena.base
+        let storage = layout.storage
+        func pointer(_ value: ValueID) -> UnsafeMutableRawPointer {
+            switch storage[value]! {
+            case .arena(let offset): base + offset
+            case .parameter(let name): parameters.pointer(of: name)
+            case .constant(let constant):
+                UnsafeMutableRawPointer(mutating: graph[constant].constant!.bytes.baseAddress!)
+            }
+        }
+        steps = zip(graph.nodes, zip(kernels, layout.scratchOffsets)).filter { node, _ in
+            node.operation.viewedInput == nil
+        }.map { node, prepared in
+            Step(
+                kernel: prepared.0,
+                arguments: KernelArguments(
+                    inputs: node.inputs.map { UnsafeRawPointer(pointer($0)) }, outputs: node.outputs.map(pointer),
+                    scratch: base + prepared.1, pool: pool))
+        }
+    }
+
+    /// The bytes that `init` would map for `graph`, without mapping them.
+    /// - Throws: `ExecutionError` if an operation cannot be computed.
+    public static func predictedBytes(_ graph: Graph, pool: ThreadPool) throws(ExecutionError) -> Int {
+        var scratch: [Int] = []
+        for node in graph.nodes { scratch.append(try kernel(node, graph, pool).scratchBytes) }
+        return BufferLayout(graph, scratchBytes: scratch).arenaBytes
+    }
+
+    private static func kernel(_ node: Node, _ graph: Graph, _ pool: ThreadPool) throws(ExecutionError) -> Kernel {
+        guard let operation = node.operation as? any ExecutableOperation else {
+            throw ExecutionError("\(node.origin): \(node.operation) cannot be computed")
+        }
+        return operation.kernel(
+            inputs: node.inputs.map(graph.type(of:)), outputs: node.outputs.map(graph.type(of:)),
+            threads: pool.threadCount)
+    }
+
+    /// Memory of an input, to be written before each run; a run may overwrite it.
+    public func inputMemory(_ name: String) -> UnsafeMutableRawBufferPointer? {
+        graph.input(named: name).map(memory)
+    }
+
+    /// Memory of an output, valid until the next run.
+    public func outputMemory(_ name: String) -> UnsafeRawBufferPointer? {
+        graph.output(named: name).map { UnsafeRawBufferPointer(memory($0)) }
+    }
+
+    /// An output's elements after a run.
+    public func output(_ name: String) -> Constant? {
+        guard let value = graph.output(named: name) else { return nil }
+        return Constant(graph.type(of: value)) { $0.copyMemory(from: UnsafeRawBufferPointer(memory(value))) }
+    }
+
+    private func memory(_ value: ValueID) -> UnsafeMutableRawBufferPointer {
+        let start: UnsafeMutableRawPointer =
+            switch layout.storage[value] {
+            case .arena(let offset)?: arena.base + offset
+            case .parameter(let name)?: parameters.pointer(of: name)
+            case .constant(let constant)?:
+                UnsafeMutableRawPointer(mutating: graph[constant].constant!.bytes.baseAddress!)
+            case nil: preconditionFailure("the value is not part of the plan")
+            }
+        return UnsafeMutableRawBufferPointer(start: start, count: graph.type(of: value).byteCount)
+    }
+
+    public func run() {
+        for step in steps { step.kernel.run(step.arguments) }
+    }
+}

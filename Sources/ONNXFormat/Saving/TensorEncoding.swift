@@ -1,0 +1,49 @@
+/// Float32 values on their way into a tensor of some floating-point type, encoded a chunk at a time.
+struct TensorEncoding: Sendable {
+    let values: [Float]
+    /// float32, float64, float16 or bfloat16.
+    let type: ONNXElementType
+
+    var byteCount: Int { values.count * type.bitWidth! / 8 }
+
+    /// Hands the little-endian encoding to `write` in pieces of at most 512 KiB.
+    func forEachChunk(_ write: ([UInt8]) throws(ONNXFormatError) -> Void) throws(ONNXFormatError) {
+        let chunk = 1 << 16
+        var start = 0
+        while start < values.count {
+            let end = min(start + chunk, values.count)
+            try write(Self.encode(values[start..<end], as: type))
+            start = end
+        }
+    }
+
+    private static func encode(_ values: ArraySlice<Float>, as type: ONNXElementType) -> [UInt8] {
+        switch type {
+        case .float32: bytes(values) { $0.bitPattern }
+        case .float64: bytes(values) { Double($0).bitPattern }
+        case .float16: bytes(values) { Float16($0).bitPattern }
+        case .bfloat16: bytes(values) { bfloat16($0) }
+        default: preconditionFailure("\(type) tensors are not trained")
+        }
+    }
+
+    private static func bytes<Bits: FixedWidthInteger>(
+        _ values: ArraySlice<Float>, _ convert: (Float) -> Bits
+    ) -> [UInt8] {
+        let size = MemoryLayout<Bits>.size
+        return [UInt8](unsafeUninitializedCapacity: size * values.count) { buffer, count in
+            let raw = UnsafeMutableRawBufferPointer(buffer)
+            for (index, value) in values.enumerated() {
+                raw.storeBytes(of: convert(value).littleEndian, toByteOffset: size * index, as: Bits.self)
+            }
+            count = size * values.count
+        }
+    }
+
+    /// The upper half of the float32 bits, rounded to nearest, ties to even; a NaN stays one.
+    static func bfloat16(_ value: Float) -> UInt16 {
+        let bits = value.bitPattern
+        if value.isNaN { return UInt16(bits >> 16) | 0x0040 }
+        return UInt16((bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
+    }
+}

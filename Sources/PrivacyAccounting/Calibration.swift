@@ -1,0 +1,102 @@
+import Glibc
+
+extension PrivacyAccountant {
+    /// The noise multiplier that just reaches `epsilon`: the smallest, to one part in 10^6 of epsilon, at which this
+    /// accountant's epsilon is not above it.
+    ///
+    /// Where even the least noise considered (1e-3) costs less than `epsilon`, that is returned; 0 when nothing is
+    /// ever released (`samplingRate` 0 or no steps).
+    ///
+    /// - Precondition: `epsilon` is positive and finite, `delta` lies strictly between 0 and 1, `samplingRate` in
+    ///   0...1, and `steps` is not negative.
+    public func noiseMultiplier(epsilon: Double, delta: Double, samplingRate: Double, steps: Int) -> Double {
+        precondition(epsilon > 0 && epsilon.isFinite, "the epsilon aimed at is positive and finite")
+        precondition(delta > 0 && delta < 1, "delta lies strictly between 0 and 1")
+        precondition((0...1).contains(samplingRate), "a sampling rate lies in 0...1")
+        precondition(steps >= 0, "the number of steps is not negative")
+        if samplingRate == 0 || steps == 0 { return 0 }
+        func spent(_ noiseMultiplier: Double) -> Double {
+            let event = PrivacyEvent(
+                .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier), count: steps)
+            return self.epsilon(of: [event], delta: delta).epsilon
+        }
+        return smallestArgument(of: spent, atMost: epsilon, startingAt: 1, notBelow: 1e-3)
+    }
+
+    /// The largest number of steps whose epsilon is not above `epsilon`; 0 when one step already is,
+    /// `Int.max` when no number of steps is (`samplingRate` 0, say).
+    ///
+    /// - Precondition: `epsilon` is not negative, `delta` lies strictly between 0 and 1, `samplingRate` in 0...1, and
+    ///   `noiseMultiplier` is not negative.
+    public func maximumSteps(epsilon: Double, delta: Double, samplingRate: Double, noiseMultiplier: Double) -> Int {
+        precondition(epsilon >= 0, "the epsilon aimed at is not negative")
+        precondition(delta > 0 && delta < 1, "delta lies strictly between 0 and 1")
+        let spent: (Int) -> Double
+        switch self {
+        case .rdp:
+            // Divergences are linear in the number of steps: one evaluation serves every candidate.
+            let once = SampledGaussianDivergence(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier)
+                .divergences(orders: RenyiAccountant.defaultOrders)
+            spent = { steps in
+                var accountant = RenyiAccountant()
+                if steps > 0 { accountant.add(once, times: steps) }
+                return accountant.epsilon(delta: delta).epsilon
+            }
+        }
+        var (allowed, refused) = (0, 1)
+        while spent(refused) <= epsilon {
+            allowed = refused
+            if refused > Int.max / 2 { return .max }
+            refused *= 2
+        }
+        while refused - allowed > 1 {
+            let middle = allowed + (refused - allowed) / 2
+            if spent(middle) <= epsilon { allowed = middle } else { refused = middle }
+        }
+        return allowed
+    }
+}
+
+/// The smallest argument, to one part in 10^6 of the value, at which a decreasing function is at most `target`.
+///
+/// The value at the result never exceeds `target`. Regula falsi on logarithms (Illinois variant), with bisection
+/// where a value has no finite logarithm or the interval does not shrink.
+private func smallestArgument(
+    of function: (Double) -> Double, atMost target: Double, startingAt start: Double, notBelow floor: Double
+) -> Double {
+    func height(_ x: Double) -> Double { log(function(x) / target) }
+    var (low, high) = (start, start)
+    var (lowHeight, highHeight) = (height(start), height(start))
+    while highHeight > 0 {
+        (low, lowHeight) = (high, highHeight)
+        high *= 2
+        highHeight = height(high)
+    }
+    while lowHeight <= 0 {
+        (high, highHeight) = (low, lowHeight)
+        if low <= floor { return low }
+        low = max(floor, low / 2)
+        lowHeight = height(low)
+    }
+    var (lowWeight, highWeight) = (lowHeight, highHeight)
+    var movedLow: Bool?
+    var iteration = 0
+    while highHeight < -1e-6, high > low * (1 + 1e-13) {
+        iteration += 1
+        let fraction = lowWeight / (lowWeight - highWeight)
+        let bisects = !fraction.isFinite || iteration % 8 == 0
+        let middle = low * exp(log(high / low) * (bisects ? 0.5 : fraction))
+        guard middle > low, middle < high else { break }
+        let middleHeight = height(middle)
+        if middleHeight > 0 {
+            (low, lowWeight) = (middle, middleHeight)
+            highWeight = movedLow == true ? highWeight / 2 : highHeight
+            movedLow = true
+        } else {
+            (high, highHeight, highWeight) = (middle, middleHeight, middleHeight)
+            if movedLow == false { lowWeight /= 2 }
+            movedLow = false
+        }
+    }
+    return high
+}

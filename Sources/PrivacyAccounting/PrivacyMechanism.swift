@@ -1,0 +1,113 @@
+/// How a logical batch is drawn from the data set.
+///
+/// Each way of drawing has its own privacy analysis, so a sampler is listed here only together with one.
+public enum BatchSampler: Hashable, Sendable {
+    /// Every row enters every batch independently with probability `rate`.
+    case poisson(rate: Double)
+
+    /// The probability with which one given row enters one batch.
+    public var samplingRate: Double {
+        switch self {
+        case .poisson(let rate): rate
+        }
+    }
+
+    /// The name written into a privacy statement.
+    public var name: String {
+        switch self {
+        case .poisson: "poisson"
+        }
+    }
+}
+
+/// Which two data sets must be hard to tell apart.
+public enum Adjacency: String, Hashable, Sendable, CaseIterable {
+    /// One has a privacy unit that the other lacks; the size of the data set is itself protected.
+    case addOrRemoveOne = "add-or-remove-one"
+    /// The size N is public, and one unit's contribution is replaced by zero.
+    ///
+    /// This is the honest statement when N was counted from the data instead of declared. The pair of
+    /// output distributions, and hence epsilon, is that of ``addOrRemoveOne``.
+    case zeroOut = "zero-out"
+}
+
+/// A differentially private training run, described once.
+///
+/// The noise that the training adds (``noiseStandardDeviation``) and the event that an accountant composes
+/// (``event``) are both derived from this one value, so the guarantee reported is the guarantee of the
+/// noise added.
+public struct PrivacyMechanism: Hashable, Sendable {
+    public let sampler: BatchSampler
+    /// C, the largest L2 norm that one privacy unit's gradient keeps after clipping, over all parameters together.
+    public let clippingNorm: Double
+    /// sigma, the noise's standard deviation in units of C.
+    public let noiseMultiplier: Double
+    /// T, the number of noisy updates planned.
+    public let steps: Int
+    public let adjacency: Adjacency
+    /// N as declared: the sampling rate and the number of steps derive from it, never from a realised count.
+    public let datasetSize: Int
+    /// What one protected record is, in words.
+    public let unit: String
+
+    /// The privacy unit unless rows are grouped: one entry along the data's first axis.
+    public static let rowUnit = "one row of axis 0"
+
+    /// - Precondition: the sampling rate lies in 0...1, `clippingNorm` is positive, `noiseMultiplier` is finite
+    ///   and not negative, `clippingNorm` is finite unless `noiseMultiplier` is 0, `steps` is not negative and
+    ///   `datasetSize` is positive.
+    public init(
+        sampler: BatchSampler, clippingNorm: Double, noiseMultiplier: Double, steps: Int,
+        datasetSize: Int, adjacency: Adjacency = .addOrRemoveOne, unit: String = PrivacyMechanism.rowUnit
+    ) {
+        precondition((0...1).contains(sampler.samplingRate), "a sampling rate lies in 0...1")
+        precondition(clippingNorm > 0, "a clipping norm is positive")
+        precondition(noiseMultiplier >= 0 && noiseMultiplier.isFinite, "a noise multiplier is finite, not negative")
+        precondition(noiseMultiplier == 0 || clippingNorm.isFinite, "noise needs a finite clipping norm")
+        precondition(steps >= 0, "the number of steps is not negative")
+        precondition(datasetSize > 0, "a data set has rows")
+        self.sampler = sampler
+        self.clippingNorm = clippingNorm
+        self.noiseMultiplier = noiseMultiplier
+        self.steps = steps
+        self.adjacency = adjacency
+        self.datasetSize = datasetSize
+        self.unit = unit
+    }
+
+    /// Poisson sampling whose expected batch is `expectedBatchSize` of `datasetSize` rows: q = B / N.
+    ///
+    /// - Precondition: as above, and 0 <= `expectedBatchSize` <= `datasetSize`.
+    public init(
+        poissonBatchOf expectedBatchSize: Int, clippingNorm: Double, noiseMultiplier: Double, steps: Int,
+        datasetSize: Int, adjacency: Adjacency = .addOrRemoveOne, unit: String = PrivacyMechanism.rowUnit
+    ) {
+        precondition((0...datasetSize).contains(expectedBatchSize), "a batch is not larger than its data set")
+        self.init(
+            sampler: .poisson(rate: Double(expectedBatchSize) / Double(datasetSize)), clippingNorm: clippingNorm,
+            noiseMultiplier: noiseMultiplier, steps: steps, datasetSize: datasetSize, adjacency: adjacency,
+            unit: unit)
+    }
+
+    /// E[B] = q N, by which a summed gradient is divided. The realised batch size is private.
+    public var expectedBatchSize: Double { sampler.samplingRate * Double(datasetSize) }
+
+    /// The L2 distance by which one unit can move a summed clipped gradient.
+    public var sensitivity: Double { clippingNorm }
+
+    /// Standard deviation, per coordinate, of the noise added to a *summed* clipped gradient: sigma times C.
+    ///
+    /// Zero when sigma is zero, also for an infinite clipping norm.
+    public var noiseStandardDeviation: Double { noiseMultiplier == 0 ? 0 : noiseMultiplier * sensitivity }
+
+    /// What all planned steps cost.
+    public var event: PrivacyEvent { event(steps: steps) }
+
+    /// What the first `steps` steps cost.
+    public func event(steps: Int) -> PrivacyEvent {
+        switch sampler {
+        case .poisson(let rate):
+            PrivacyEvent(.poissonSampledGaussian(samplingRate: rate, noiseMultiplier: noiseMultiplier), count: steps)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+/// A model's privacy metadata that cannot be understood.
+public struct PrivacyStatementError: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Kind: Hashable, Sendable {
+        case missingKey
+        case invalidValue
+    }
+
+    public let kind: Kind
+    /// The metadata key, prefix included.
+    public let key: String
+    public let message: String
+
+    public var description: String { message }
+}
+
+extension PrivacyStatement {
+    /// What every metadata key of a statement begins with.
+    public static let keyPrefix = "dponnx.privacy."
+
+    /// What the status of a model without a guarantee begins with.
+    public static let notPrivateStamp = "NOT PRIVATE"
+
+    private enum Key: String {
+        case status, unit, adjacency, sampler, steps, accountant, order, epsilon, delta
+        case unitMeaning = "unit-meaning"
+        case adjacencyMeaning = "adjacency-meaning"
+        case datasetSize = "dataset-size"
+        case samplingRate = "sampling-rate"
+        case expectedBatchSize = "expected-batch-size"
+        case noiseMultiplier = "noise-multiplier"
+        case clippingNorm = "clip-norm"
+        case clippingFunction = "clipping-function"
+        case clippingStyle = "clipping-style"
+        case nominalEpsilon = "nominal-epsilon"
+        case assumedPublic = "assumed-public"
+        case uncovered = "not-covered"
+
+        var name: String { keyPrefix + rawValue }
+    }
+
+    /// The entries for a model's metadata. Numbers are written with all their digits.
+    ///
+    /// A model without a guarantee has no `epsilon` entry, which a reader could take for one, but a `nominal-epsilon`.
+    public func metadata() -> [String: String] {
+        var entries: [Key: String] = [
+            .status: isPrivate ? "private" : Self.notPrivateStamp,
+            .unit: mechanism.unit,
+            .unitMeaning: unitMeaning,
+            .adjacency: mechanism.adjacency.rawValue,
+            .adjacencyMeaning: adjacencyMeaning,
+            .datasetSize: "\(mechanism.datasetSize)",
+            .sampler: mechanism.sampler.name,
+            .samplingRate: "\(mechanism.sampler.samplingRate)",
+            .expectedBatchSize: "\(mechanism.expectedBatchSize)",
+            .noiseMultiplier: "\(mechanism.noiseMultiplier)",
+            .clippingNorm: "\(mechanism.clippingNorm)",
+            .clippingFunction: clippingFunction,
+            .clippingStyle: clippingStyle,
+            .steps: "\(mechanism.steps)",
+            .accountant: accountant.rawValue,
+            .delta: "\(bound.delta)",
+            .assumedPublic: Self.assumedPublic,
+            .uncovered: Self.uncovered,
+        ]
+        if !reasonsNotPrivate.isEmpty {
+            entries[.status] = "\(Self.notPrivateStamp): " + reasonsNotPrivate.joined(separator: "; ")
+        }
+        entries[isPrivate ? .epsilon : .nominalEpsilon] = "\(bound.epsilon)"
+        if let order = bound.order { entries[.order] = "\(order)" }
+        return Dictionary(uniqueKeysWithValues: entries.map { ($0.key.name, $0.value) })
+    }
+
+    /// Reads the statement in a model's metadata; nil when there is none.
+    ///
+    /// Other entries, and keys of later versions under the same prefix, are ignored.
+    /// - Throws: ``PrivacyStatementError`` for a statement with an entry missing or not understood.
+    public init?(metadata: [String: String]) throws(PrivacyStatementError) {
+        guard metadata.keys.contains(where: { $0.hasPrefix(Self.keyPrefix) }) else { return nil }
+        let reader = MetadataReader(entries: metadata)
+        let status = try reader.text(Key.status.name)
+        let isPrivate = status == "private"
+        guard isPrivate || status.hasPrefix(Self.notPrivateStamp) else { throw reader.invalid(Key.status.name) }
+        let rate = try reader.number(Key.samplingRate.name) { (0...1).contains($0) }
+        let noise = try reader.number(Key.noiseMultiplier.name) { $0 >= 0 && $0.isFinite }
+        let mechanism = PrivacyMechanism(
+            sampler: try reader.value(Key.sampler.name) { $0 == "poisson" ? .poisson(rate: rate) : nil },
+            clippingNorm: try reader.number(Key.clippingNorm.name) { $0 > 0 && (noise == 0 || $0.isFinite) },
+            noiseMultiplier: noise,
+            steps: try reader.value(Key.steps.name) { Int($0).flatMap { $0 >= 0 ? $0 : nil } },
+            datasetSize: try reader.value(Key.datasetSize.name) { Int($0).flatMap { $0 > 0 ? $0 : nil } },
+            adjacency: try reader.value(Key.adjacency.name, Adjacency.init(rawValue:)),
+            unit: try reader.text(Key.unit.name))
+        let epsilonKey = (isPrivate ? Key.epsilon : .nominalEpsilon).name
+        let bound = PrivacyBound(
+            epsilon: try reader.number(epsilonKey) { $0 >= 0 && ($0.isFinite || !isPrivate) },
+            delta: try reader.number(Key.delta.name) { (0...1).contains($0) },
+            order: metadata[Key.order.name] == nil ? nil : try reader.number(Key.order.name) { $0 > 1 })
+        self.init(
+            mechanism: mechanism, clippingFunction: try reader.text(Key.clippingFunction.name),
+            clippingStyle: try reader.text(Key.clippingStyle.name),
+            accountant: try reader.value(Key.accountant.name, PrivacyAccountant.init(rawValue:)),
+            bound: bound, reasonsNotPrivate: Self.reasons(status))
+    }
+
+    private static func reasons(_ status: String) -> [String] {
+        let stamp = notPrivateStamp + ": "
+        guard status.hasPrefix(stamp) else { return [] }
+        var (reasons, rest) = ([String](), status.dropFirst(stamp.count))
+        while let comma = rest.firstRange(of: "; ") {
+            reasons.append(String(rest[..<comma.lowerBound]))
+            rest = rest[comma.upperBound...]
+        }
+        return reasons + [String(rest)]
+    }
+}
+
+/// Looks metadata entries up and says which one is wrong.
+private struct MetadataReader {
+    let entries: [String: String]
+
+    func text(_ key: String) throws(PrivacyStatementError) -> String {
+        guard let text = entries[key] else {
+            throw PrivacyStatementError(
+                kind: .missingKey, key: key,
+                message: "metadata_props: the privacy statement lacks \(key); take its guarantee as absent")
+        }
+        return text
+    }
+
+    func value<Value>(_ key: String, _ parse: (String) -> Value?) throws(PrivacyStatementError) -> Value {
+        guard let value = parse(try text(key)) else { throw invalid(key) }
+        return value
+    }
+
+    func number(_ key: String, where isValid: (Double) -> Bool) throws(PrivacyStatementError) -> Double {
+        try value(key) { Double($0).flatMap { isValid($0) ? $0 : nil } }
+    }
+
+    func invalid(_ key: String) -> PrivacyStatementError {
+        PrivacyStatementError(
+            kind: .invalidValue, key: key,
+            message: "metadata_props: \(key) has the value \"\(entries[key] ?? "")\", which a privacy statement cannot "
+                + "have; take its guarantee as absent")
+    }
+}

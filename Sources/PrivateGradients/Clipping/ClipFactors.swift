@@ -1,0 +1,112 @@
+import Glibc
+import Kernels
+import Operators
+import TensorGraph
+
+/// Turns squared norms into clip factors.
+///
+/// Inputs: sample weights [B] (1, or 0 for padding), losses [B], then squared norms [B] float64, group by group.
+/// Outputs: the whole gradient's norms [B], then one [B] of factors per group.
+///
+/// A sample of weight zero, or whose loss or any norm is not finite, gets factor zero in every group, which leaves it
+/// out of every contraction.
+struct ClipFactors: ExecutableOperation {
+    let function: ClippingFunction
+    /// Number of norm inputs of each group.
+    let normsPerGroup: [Int]
+    let clippingNorm: Double
+
+    var description: String { "clip factors (\(function.name), C \(clippingNorm), \(normsPerGroup.count) groups)" }
+
+    /// C / sqrt(#groups): the groups' clipped gradients together have norm C at most.
+    private var groupNorm: Double { clippingNorm / Double(normsPerGroup.count).squareRoot() }
+
+    func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
+        guard inputs.count == 2 + normsPerGroup.reduce(0, +), inputs[0] == inputs[1],
+            inputs.dropFirst(2).allSatisfy({ $0.elementType == .float64 && $0.shape == inputs[0].shape })
+        else { throw .invalid("clip factors need weights, losses and squared norms of one batch") }
+        return Array(repeating: inputs[0], count: 1 + normsPerGroup.count)
+    }
+
+    func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
+        outputs.map { _ in inputs[1].factor }
+    }
+
+    func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let batchSize = inputs[0].count
+        let norms = inputs.count - 2
+        return Kernel { arguments in
+            let weights = arguments.input(0, as: Float.self)
+            let losses = arguments.input(1, as: Float.self)
+            let totals = arguments.output(0, as: Float.self)
+            for sample in 0..<batchSize {
+                var isFinite = losses[sample].isFinite
+                var total = 0.0
+                for index in 0..<norms {
+                    let square = arguments.input(2 + index, as: Double.self)[sample]
+                    isFinite = isFinite && square.isFinite
+                    total += square
+                }
+                totals[sample] = Float(total.squareRoot())
+                var index = 2
+                for (group, count) in normsPerGroup.enumerated() {
+                    var square = 0.0
+                    for _ in 0..<count {
+                        square += arguments.input(index, as: Double.self)[sample]
+                        index += 1
+                    }
+                    arguments.output(1 + group, as: Float.self)[sample] =
+                        isFinite && weights[sample] != 0
+                        ? weights[sample] * function.factor(norm: square.squareRoot(), clippingNorm: groupNorm) : 0
+                }
+            }
+        }
+    }
+}
+
+/// 1 where a factor is not zero, else 0: which samples take part in a contraction of already weighted gradients.
+struct TakesPart: ExecutableOperation {
+    var description: String { "takes part" }
+
+    func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] { inputs }
+
+    func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
+        [inputs[0].factor]
+    }
+
+    func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let count = inputs[0].count
+        return Kernel { arguments in
+            let factors = arguments.input(0, as: Float.self)
+            let result = arguments.output(0, as: Float.self)
+            for sample in 0..<count { result[sample] = factors[sample] == 0 ? 0 : 1 }
+        }
+    }
+}
+
+/// The sum of several squared norms or inner products [B] float64 with coefficients: n^2 of a shared parameter.
+struct NormSum: ExecutableOperation {
+    let coefficients: [Double]
+
+    var description: String { "norm sum" }
+
+    func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] { [inputs[0]] }
+
+    func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
+        [inputs[0].factor]
+    }
+
+    func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let count = inputs[0].count
+        return Kernel { arguments in
+            let result = arguments.output(0, as: Double.self)
+            for sample in 0..<count {
+                var sum = 0.0
+                for (index, coefficient) in coefficients.enumerated() {
+                    sum += coefficient * arguments.input(index, as: Double.self)[sample]
+                }
+                result[sample] = sum
+            }
+        }
+    }
+}

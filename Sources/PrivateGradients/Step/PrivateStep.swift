@@ -1,0 +1,155 @@
+import Operators
+public import TensorGraph
+
+/// The graph of one training step over one physical batch: forward, loss, backward, norms, clip factors, contractions.
+///
+/// Inputs are the model's, the targets, and `PrivateStep.weights`; outputs are the names below. Norms, factors and sums
+/// cover the samples of weight 1; a logical batch adds up the sums of several runs.
+public struct PrivateStep: Sendable {
+    /// Input [B]: 1 for a sample, 0 for padding.
+    public static let weights = "dponnx.weights"
+    /// Output [B]: each sample's loss.
+    public static let losses = "dponnx.losses"
+    /// Output [B]: norm of each sample's gradient with respect to all trainable parameters.
+    public static let norms = "dponnx.norms"
+    /// Output [B]: clip factors of group `group`.
+    public static func factors(group: Int) -> String { "dponnx.factors/\(group)" }
+    /// Output, of the parameter's shape: sum_i c_i G_i.
+    public static func sum(of parameter: String) -> String { "dponnx.sum/\(parameter)" }
+
+    /// What was decided for one parameter, for tables.
+    public struct Rule: Hashable, Sendable {
+        public var parameters: [String]
+        /// "linear", "convolution", "embedding", "broadcast", or several joined.
+        public var site: String
+        public var norm: String
+        /// Multiply-adds per sample of norm and instantiation.
+        public var cost: SiteCost
+        public var siteCount: Int
+    }
+
+    public let graph: Graph
+    /// Parameters of each clipping group.
+    public let groups: [[String]]
+    public let rules: [Rule]
+    /// Trainable parameters that the loss does not depend on; their gradient is zero.
+    public let unreached: [String]
+
+    /// - Parameters:
+    ///   - builder: holds the forward graph with its loss.
+    ///   - loss: one loss per sample, [B].
+    /// - Throws: `GraphError` `mixesSamples` naming the node at which samples meet, `unsupported` for a node without a
+    ///   gradient or per-sample rule, `invalid` if nothing trainable reaches the loss.
+    public init(_ builder: GraphBuilder, loss: ValueID, options: ClippingOptions) throws(GraphError) {
+        var builder = builder
+        try Self.checkIndependence(of: loss, in: builder)
+        let batchSize = builder.batchSize
+        precondition(builder.type(of: loss) == TensorType(.float32, [batchSize]), "a loss has one entry per sample")
+        let forwardNodeCount = builder.graph.nodes.count
+        builder.followsBatch = false
+        builder.origin = Origin(operatorType: "private step", name: "")
+        let weights = builder.addInput(Self.weights, TensorType(.float32, [batchSize]), batch: nil)
+        let ones = builder.addConstant(Constant([Float](repeating: 1, count: batchSize)))
+
+        let backward = try Backpropagation(
+            from: loss, seed: ones, forwardNodeCount: forwardNodeCount, in: &builder)
+        var targets = try ParameterTarget.collect(backward.uses, in: &builder)
+        guard !targets.isEmpty else {
+            throw GraphError.invalid("the loss depends on no trainable parameter; choose some with --trainable")
+        }
+        let groups = LayerGroups(targets, style: options.style, in: builder.graph).groups
+        var contracted: [[any Site]]
+        var factors: [ValueID]
+        var rules: [Rule] = []
+
+        if options.mode == .nonPrivate {
+            contracted = []
+            for target in targets { contracted.append(try TargetNorm.merged(target.sites, in: &builder)) }
+            factors = groups.map { _ in weights }
+            for target in targets { rules.append(Rule(target, site: target.sites[0].ruleName, norm: "none")) }
+        } else {
+            var norms: [TargetNorm] = []
+            for target in targets { norms.append(try TargetNorm(target, mode: options.mode, in: &builder)) }
+            for (target, norm) in zip(targets, norms) {
+                rules.append(Rule(target, site: norm.siteRule, norm: norm.rule.rawValue))
+            }
+            let clip = ClipFactors(
+                function: options.function, normsPerGroup: groups.map(\.count), clippingNorm: options.clippingNorm)
+            let squares = groups.flatMap { $0.map { norms[$0].squares } }
+            let outputs = try builder.emitAll(clip, [weights, loss] + squares)
+            builder.addOutput(Self.norms, outputs[0])
+            factors = Array(outputs.dropFirst())
+            contracted = norms.map(\.contracted)
+        }
+        builder.addOutput(Self.losses, loss)
+        for (group, factor) in factors.enumerated() { builder.addOutput(Self.factors(group: group), factor) }
+
+        if options.mode == .ghost {
+            // The second backward pass carries the factors in its seed; the contraction only leaves samples out.
+            guard factors.count == 1 else {
+                throw GraphError.unsupported(
+                    "two-pass ghost clipping has one factor per sample; use --clipping-style flat or --clipping-mode bk")
+            }
+            let reweighted = try Backpropagation(
+                from: loss, seed: factors[0], forwardNodeCount: forwardNodeCount, in: &builder)
+            targets = try ParameterTarget.collect(reweighted.uses, in: &builder)
+            contracted = []
+            for target in targets { contracted.append(try TargetNorm.merged(target.sites, in: &builder)) }
+            factors = [try builder.emit(TakesPart(), factors[0])]
+        }
+
+        var groupOfTarget = [Int](repeating: 0, count: targets.count)
+        for (group, members) in groups.enumerated() { for member in members { groupOfTarget[member] = group } }
+        var gradients: [(value: ValueID, gradient: ValueID)] = []
+        for (index, target) in targets.enumerated() {
+            for site in contracted[index] {
+                let sum = try site.contraction(factors: factors[groupOfTarget[index]], in: &builder)
+                gradients.append((target.value, try builder.view(sum, builder.shape(of: target.value))))
+            }
+        }
+        var pullback = try ParameterPullback(gradients, forwardNodeCount: forwardNodeCount, in: &builder)
+        var unreached: [String] = []
+        for (name, value) in builder.graph.parameters {
+            if let sum = try pullback.total(value, &builder) {
+                builder.addOutput(Self.sum(of: name), sum)
+            } else {
+                unreached.append(name)
+            }
+        }
+        graph = builder.finish()
+        self.groups = groups.map { $0.flatMap { targets[$0].parameters } }
+        self.rules = rules
+        self.unreached = unreached
+    }
+
+    /// - Throws: `GraphError` `mixesSamples` with the first node at which samples meet on the way to the loss.
+    private static func checkIndependence(of loss: ValueID, in builder: GraphBuilder) throws(GraphError) {
+        switch builder.graph[loss].batch {
+        case .factor: break
+        case .free: throw GraphError.invalid("the loss does not depend on the data")
+        case .mixed:
+            let first = builder.mixingNodes[0]
+            throw first.error
+        }
+    }
+}
+
+extension PrivateStep.Rule {
+    fileprivate init(_ target: ParameterTarget, site: String, norm: String) {
+        self.init(
+            parameters: target.parameters, site: site, norm: norm, cost: target.sites[0].cost,
+            siteCount: target.sites.count)
+    }
+}
+
+extension MixingNode {
+    /// The refusal of this node as one clear line.
+    public var error: GraphError {
+        let place = mixing.axis.map { "on axis \($0): " } ?? ""
+        return GraphError(
+            .mixesSamples,
+            "mixes the samples of a batch \(place)\(mixing.reason), so no per-sample gradient exists; "
+                + "change the model so that each sample is computed by itself",
+            at: "\(origin)")
+    }
+}

@@ -1,0 +1,57 @@
+import Glibc
+
+/// One step of Adam's moment estimates with exact bias correction (Kingma & Ba 2015, algorithm 1):
+/// m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, w <- w - lr m_hat / (sqrt(v_hat) + epsilon), where
+/// m_hat = m / (1 - b1^t) and v_hat = v / (1 - b2^t).
+struct Moments {
+    private let keep1: Float
+    private let keep2: Float
+    private let take1: Float
+    private let take2: Float
+    private let rate: Float
+    private let inverseRoot: Float
+    private let epsilon: Float
+
+    /// `step` is t, counted from 1.
+    init(_ beta1: Double, _ beta2: Double, _ epsilon: Double, learningRate: Double, step: Int) {
+        precondition(step >= 1)
+        keep1 = Float(beta1)
+        keep2 = Float(beta2)
+        take1 = Float(1 - beta1)
+        take2 = Float(1 - beta2)
+        rate = Float(learningRate / (1 - pow(beta1, Double(step))))
+        inverseRoot = Float(1 / (1 - pow(beta2, Double(step))).squareRoot())
+        self.epsilon = Float(epsilon)
+    }
+
+    /// Moves a parameter; it is first multiplied by `shrink`, and `decay` times it is added to the gradient.
+    func step(
+        _ parameter: UnsafeMutableBufferPointer<Float>, _ gradient: UnsafeBufferPointer<Float>,
+        _ state: inout [[Float]], shrink: Float, decay: Float
+    ) {
+        // Two locals, since one array cannot lend two of its elements at once.
+        var first = exchange(&state[0])
+        var second = exchange(&state[1])
+        first.withUnsafeMutableBufferPointer { first in
+            second.withUnsafeMutableBufferPointer { second in
+                for i in parameter.indices {
+                    let weight = parameter[i] * shrink
+                    let slope = gradient[i] + decay * weight
+                    first[i] = keep1 * first[i] + take1 * slope
+                    second[i] = keep2 * second[i] + take2 * (slope * slope)
+                    let scale = second[i].squareRoot() * inverseRoot + epsilon
+                    parameter[i] = weight - rate * first[i] / scale
+                }
+            }
+        }
+        state[0] = first
+        state[1] = second
+    }
+
+    /// Takes an array out of its place, so that changing it copies nothing.
+    private func exchange(_ array: inout [Float]) -> [Float] {
+        var taken: [Float] = []
+        swap(&taken, &array)
+        return taken
+    }
+}

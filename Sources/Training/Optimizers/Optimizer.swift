@@ -1,0 +1,99 @@
+/// The update rule of an optimiser.
+public enum UpdateRule: Sendable, Hashable {
+    /// w <- w - lr g
+    case sgd
+    /// v <- mu v + g, starting with v = 0; w <- w - lr v, or with Nesterov's variant w <- w - lr (g + mu v).
+    /// No dampening.
+    case momentum(_ factor: Double, nesterov: Bool = false)
+    /// Kingma & Ba 2015. Weight decay adds to the gradient.
+    case adam(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8)
+    /// Loshchilov & Hutter 2019: Adam with decoupled weight decay, w <- w - lr lambda w before Adam's own update.
+    case adamW(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8)
+
+    /// Buffers of the parameter's size that the rule keeps between steps.
+    var stateCount: Int {
+        switch self {
+        case .sgd: 0
+        case .momentum: 1
+        case .adam, .adamW: 2
+        }
+    }
+}
+
+/// Turns gradients into weight updates, with the semantics of PyTorch's optimisers of the same names.
+///
+/// Arithmetic is float32 elementwise, with per-step factors (bias correction among them) computed in float64.
+/// The result of a step depends on nothing but the steps before it: it is post-processing of the private gradient.
+public struct Optimizer: Sendable {
+    public let rule: UpdateRule
+    /// lambda. Decoupled for AdamW; for all others lambda w is added to the gradient, as in PyTorch.
+    public let weightDecay: Double
+    /// Steps taken so far.
+    public private(set) var stepCount = 0
+    /// Per parameter: nothing, [velocity], or [first moment, second moment].
+    private var state: [[[Float]]]
+
+    /// - Parameter parameterSizes: number of elements of each parameter, in the order in which `step` gets them.
+    public init(_ rule: UpdateRule, weightDecay: Double = 0, parameterSizes: [Int]) {
+        precondition(weightDecay >= 0, "negative weight decay")
+        switch rule {
+        case .sgd: break
+        case .momentum(let factor, _): precondition(factor >= 0 && factor < 1, "momentum outside [0, 1)")
+        case .adam(let beta1, let beta2, let epsilon), .adamW(let beta1, let beta2, let epsilon):
+            precondition(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "beta outside [0, 1)")
+            precondition(epsilon > 0, "epsilon must be positive")
+        }
+        self.rule = rule
+        self.weightDecay = weightDecay
+        state = parameterSizes.map { size in
+            Array(repeating: [Float](repeating: 0, count: size), count: rule.stateCount)
+        }
+    }
+
+    /// Takes one step: every parameter moves by its own gradient. Gradients are not changed.
+    public mutating func step(
+        learningRate: Double, parameters: [UnsafeMutableBufferPointer<Float>],
+        gradients: [UnsafeBufferPointer<Float>]
+    ) {
+        precondition(parameters.count == state.count && gradients.count == state.count, "another number of parameters")
+        stepCount += 1
+        for index in parameters.indices {
+            let (parameter, gradient) = (parameters[index], gradients[index])
+            precondition(parameter.count == gradient.count, "a gradient of another size")
+            precondition(state[index].allSatisfy { $0.count == parameter.count }, "a parameter of another size")
+            switch rule {
+            case .sgd: stepSGD(learningRate, parameter, gradient)
+            case .momentum(let factor, let nesterov):
+                stepMomentum(learningRate, factor, nesterov, parameter, gradient, &state[index][0])
+            case .adam(let beta1, let beta2, let epsilon):
+                let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
+                moments.step(parameter, gradient, &state[index], shrink: 1, decay: Float(weightDecay))
+            case .adamW(let beta1, let beta2, let epsilon):
+                let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
+                let shrink = Float(1 - learningRate * weightDecay)
+                moments.step(parameter, gradient, &state[index], shrink: shrink, decay: 0)
+            }
+        }
+    }
+
+    private func stepSGD(
+        _ learningRate: Double, _ parameter: UnsafeMutableBufferPointer<Float>, _ gradient: UnsafeBufferPointer<Float>
+    ) {
+        let (rate, decay) = (Float(learningRate), Float(weightDecay))
+        for i in parameter.indices { parameter[i] -= rate * (gradient[i] + decay * parameter[i]) }
+    }
+
+    private func stepMomentum(
+        _ learningRate: Double, _ factor: Double, _ nesterov: Bool, _ parameter: UnsafeMutableBufferPointer<Float>,
+        _ gradient: UnsafeBufferPointer<Float>, _ velocity: inout [Float]
+    ) {
+        let (rate, mu, decay) = (Float(learningRate), Float(factor), Float(weightDecay))
+        velocity.withUnsafeMutableBufferPointer { velocity in
+            for i in parameter.indices {
+                let slope = gradient[i] + decay * parameter[i]
+                velocity[i] = mu * velocity[i] + slope
+                parameter[i] -= rate * (nesterov ? slope + mu * velocity[i] : velocity[i])
+            }
+        }
+    }
+}
