@@ -43,7 +43,8 @@ public struct Gathering: ExecutableOperation, ElementMove {
         return [factor]
     }
 
-    private static func ownSamples(_ data: BatchOperand, _ indices: BatchOperand, _ factor: BatchFactor) -> BatchFactor? {
+    private static func ownSamples(_ data: BatchOperand, _ indices: BatchOperand, _ factor: BatchFactor) -> BatchFactor?
+    {
         guard let values = indices.constant?.int64Values else { return nil }
         let size = data.type.shape[factor.axis]
         let places = values.compactMap { wrappedIndex($0, size) }
@@ -68,7 +69,8 @@ public struct Gathering: ExecutableOperation, ElementMove {
     ) throws(GraphError) -> any Site {
         let shape = builder.shape(of: node.inputs[0])
         guard index == 0, axis == 0, let gradient = outputGradients[0] else {
-            throw .unsupported("no per-sample rule for a parameter looked up along axis \(axis); freeze it with --frozen")
+            throw .unsupported(
+                "no per-sample rule for a parameter looked up along axis \(axis); freeze it with --frozen")
         }
         guard let output = builder.graph[node.output].batch.factor else {
             throw .unsupported("the samples of its output are not known")

@@ -4,6 +4,11 @@ extension OperatorRegistry {
         var registry = OperatorRegistry()
         registry.register(ElementwiseOperators.all)
         registry.register(ReductionOperators.all)
+        registry.register(LayoutOperators.all)
+        registry.register(IndexingOperators.all)
+        registry.register(MatrixOperators.all)
+        registry.register(ConvolutionOperators.all)
+        registry.register(NormalizationOperators.all)
         return registry
     }()
 }
