@@ -1,0 +1,13 @@
+extension OperatorRegistry {
+    /// Every operator that this package knows.
+    public static let standard: OperatorRegistry = {
+        var registry = OperatorRegistry()
+        registry.register(MatrixOperators.all)
+        registry.register(ConvolutionOperators.all)
+        registry.register(PoolingOperators.all)
+        registry.register(SoftmaxOperators.all)
+        registry.register(NormalizationOperators.all)
+        registry.register(BatchNormalizationOperators.all)
+        return registry
+    }()
+}
