@@ -2,7 +2,7 @@ public import Kernels
 public import TensorGraph
 
 /// A function of two floats or two integers, element by element, with broadcasting.
-public struct Binary: Operation {
+public struct Binary: ExecutableOperation {
     public let function: BinaryFunction
 
     public init(_ function: BinaryFunction) { self.function = function }
@@ -25,4 +25,40 @@ public struct Binary: Operation {
     }
 
     public var overwritableInputs: [Int] { [0, 1] }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let function = function
+        let (a, b, out) = (inputs[0].shape, inputs[1].shape, outputs[0].shape)
+        let count = Double(outputs[0].count)
+        if outputs[0].elementType == .int64 {
+            return Kernel(operationCount: count) { arguments in
+                Elementwise.broadcastBinary(
+                    function, arguments.input(0, as: Int64.self), a, arguments.input(1, as: Int64.self), b,
+                    into: arguments.output(0, as: Int64.self), out, pool: arguments.pool)
+            }
+        }
+        return Kernel(operationCount: count) { arguments in
+            Elementwise.broadcastBinary(
+                function, arguments.input(0, as: Float.self), a, arguments.input(1, as: Float.self), b,
+                into: arguments.output(0, as: Float.self), out, pool: arguments.pool)
+        }
+    }
+
+    public func inputGradient(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> ValueID? {
+        guard let gradient = outputGradients[0],
+            let full = try elementGradient(index, of: node, gradient, in: &builder)
+        else { return nil }
+        return try builder.sum(full, toBroadcastable: builder.shape(of: node.inputs[index]))
+    }
+
+    public func site(
+        _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
+    ) throws(GraphError) -> any Site {
+        let full = try outputGradients[0].flatMap { gradient throws(GraphError) in
+            try elementGradient(index, of: node, gradient, in: &builder)
+        }
+        return try builder.broadcastSite(of: node, operand: index, elementGradient: full)
+    }
 }

@@ -2,6 +2,8 @@ extension OperatorRegistry {
     /// Every operator that this package knows.
     public static let standard: OperatorRegistry = {
         var registry = OperatorRegistry()
+        registry.register(ElementwiseOperators.all)
+        registry.register(ReductionOperators.all)
         registry.register(MatrixOperators.all)
         registry.register(ConvolutionOperators.all)
         registry.register(PoolingOperators.all)

@@ -2,9 +2,9 @@ public import Kernels
 public import TensorGraph
 
 /// Combines all entries along some axes.
-public struct Reduction: Operation {
+public struct Reduction: ExecutableOperation {
     public let function: ReductionFunction
-    /// Ascending and non-negative; empty means nothing is reduced.
+    /// Ascending and non-negative; empty means that each element is reduced by itself.
     public let axes: [Int]
     public let keepsAxes: Bool
 
@@ -20,6 +20,12 @@ public struct Reduction: Operation {
         guard axes.allSatisfy({ inputs[0].shape.indices.contains($0) }) else {
             throw .invalid("cannot reduce axes \(axes) of \(inputs[0])")
         }
+        switch (inputs[0].elementType, function) {
+        case (.float32, _), (.int64, .sum), (.int64, .mean), (.int64, .max), (.int64, .min), (.int64, .prod),
+            (.int64, .sumSquare), (.int64, .l1):
+            break
+        default: throw .invalid("\(function) of \(inputs[0]) is not defined")
+        }
         let shape = inputs[0].shape.enumerated().compactMap { axis, dimension in
             axes.contains(axis) ? (keepsAxes ? 1 : nil) : dimension
         }
@@ -28,5 +34,23 @@ public struct Reduction: Operation {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         [try BatchRules.reduce(inputs[0], axes: axes, keepingAxes: keepsAxes)]
+    }
+
+    public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
+        let function = function
+        let shape = inputs[0].shape
+        let axes = Set(axes)
+        let count = Double(inputs[0].count)
+        if inputs[0].elementType == .int64 {
+            return Kernel(operationCount: count) { arguments in
+                Rows.reduce(
+                    function, arguments.input(0, as: Int64.self), shape: shape, axes: axes, into: arguments.output(0))
+            }
+        }
+        return Kernel(operationCount: count) { arguments in
+            Rows.reduce(
+                function, arguments.input(0, as: Float.self), shape: shape, axes: axes, into: arguments.output(0),
+                pool: arguments.pool)
+        }
     }
 }

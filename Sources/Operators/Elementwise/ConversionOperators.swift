@@ -1,0 +1,48 @@
+import ONNXFormat
+import TensorGraph
+
+/// Operators that leave the numbers as they are, but for their type.
+public enum ConversionOperators {
+    public static let all: [any OperatorPlugin] = identity + dropout + casts
+
+    private static let identity: [any OperatorPlugin] = [1, 13, 14, 16, 19, 21, 23, 24, 25].map { version in
+        StandardOperator("Identity", since: version) { node throws(GraphError) in [try node.input(0)] }
+    }
+
+    /// As at inference: nothing is dropped. Up to version 7 the mask has the data's type.
+    private static let dropout: [any OperatorPlugin] = [7, 10, 12, 13, 22].map { version in
+        StandardOperator("Dropout", since: version) { node throws(GraphError) in
+            let x = try node.input(0)
+            guard node.node.outputs.count > 1, !node.node.outputs[1].isEmpty else { return [x] }
+            let (shape, count) = (node.shape(x), node.type(x).count)
+            let mask =
+                version < 10
+                ? Constant([Float](repeating: 1, count: count), shape: shape)
+                : Constant([Bool](repeating: true, count: count), shape: shape)
+            return [x, node.constant(mask)]
+        }
+    }
+
+    private static let casts: [any OperatorPlugin] =
+        [6, 9, 13, 19, 21, 23, 24, 25, 28].map { version in
+            StandardOperator("Cast", since: version) { node throws(GraphError) in
+                guard let number = try node.int("to") else { throw .invalid("attribute 'to' is missing") }
+                guard let type = Int32(exactly: number).flatMap(ONNXElementType.init) else {
+                    throw .invalid("attribute 'to' = \(number) is no element type")
+                }
+                return [try node.builder.convert(try node.input(0), to: type)]
+            }
+        }
+        + [15, 19, 21, 23, 24, 25].map { version in
+            // The type that the second input is stored in; its width in the file is not known here.
+            StandardOperator("CastLike", since: version) { node throws(GraphError) in
+                let type: ONNXElementType =
+                    switch node.type(try node.input(1)).elementType {
+                    case .float32, .float64: .float32
+                    case .int64: .int64
+                    case .bool: .bool
+                    }
+                return [try node.builder.convert(try node.input(0), to: type)]
+            }
+        }
+}
