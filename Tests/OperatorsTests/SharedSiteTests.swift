@@ -149,7 +149,3 @@ import Testing
         }
     }
 }
-
-private func == (left: (any Site)?, right: _OptionalNilComparisonType) -> Bool {
-    if case .none = left { true } else { false }
-}

@@ -1,4 +1,4 @@
-import Operators
+@testable import Operators
 import TensorGraph
 import Testing
 
