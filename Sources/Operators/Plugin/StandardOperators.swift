@@ -8,7 +8,10 @@ extension OperatorRegistry {
         registry.register(IndexingOperators.all)
         registry.register(MatrixOperators.all)
         registry.register(ConvolutionOperators.all)
+        registry.register(PoolingOperators.all)
         registry.register(NormalizationOperators.all)
+        registry.register(BatchNormalizationOperators.all)
+        registry.register(SoftmaxOperators.all)
         return registry
     }()
 }
