@@ -1,0 +1,75 @@
+import Kernels
+public import TensorGraph
+
+/// The weight of a convolution: the linear rule on the unfolded input, group by group.
+///
+/// A transposed convolution is the same site with x and g exchanged.
+public struct ConvolutionSite: Site {
+    /// What the kernel slides over, samples on axis 0: [B, C, spatial...].
+    public let x: ValueID
+    /// Gradient of what comes out: [B, M, spatial...].
+    public let g: ValueID
+    public let geometry: ConvolutionGeometry
+    /// [M, C/groups, kernel...].
+    public let weightShape: [Int]
+    public let gradientShape: [Int]
+    public let cost: SiteCost
+
+    /// - Parameter gradientShape: any shape with the elements of the weight in the same order; the weight's by default.
+    public init(
+        x: ValueID, g: ValueID, geometry: ConvolutionGeometry, weightShape: [Int], gradientShape: [Int]? = nil,
+        in builder: GraphBuilder
+    ) {
+        self.x = x
+        self.g = g
+        self.geometry = geometry
+        self.weightShape = weightShape
+        self.gradientShape = gradientShape ?? weightShape
+        let size = geometry.knownSizes(input: builder.shape(of: x), weight: weightShape)
+        cost = SiteCost(
+            ghost: Self.isDepthwise(size) ? nil : Self.ghostMultiplyAdds(size), instantiate: size.sampleMultiplyAdds,
+            elements: Double(size.weightCount))
+    }
+
+    public var ruleName: String { "convolution" }
+
+    /// One input channel per group: the kernel has so few elements that Gram matrices never pay.
+    private static func isDepthwise(_ size: ConvolutionShape) -> Bool {
+        size.groups > 1 && size.inChannels == size.groups
+    }
+
+    /// Multiply-adds of one sample's Gram matrices.
+    static func ghostMultiplyAdds(_ size: ConvolutionShape) -> Double {
+        Double(size.groups)
+            * LinearSizes.gramMultiplyAdds(T: size.positions, d: size.unfoldedRows, p: size.outChannels / size.groups)
+    }
+
+    public func ghostNorms(in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        if cost.ghost == nil { return nil }
+        return try builder.emit(ConvolutionNorms(.ghost, geometry, weightShape: weightShape), x, g)
+    }
+
+    public func discardedNorms(in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        try builder.emit(ConvolutionNorms(.instantiated, geometry, weightShape: weightShape), x, g)
+    }
+
+    public func perSampleGradients(in builder: inout GraphBuilder) throws(GraphError) -> ValueID {
+        let batch = builder.shape(of: x)[0]
+        return try builder.view(
+            try builder.emit(ConvolutionPerSampleGradients(geometry, weightShape: weightShape), x, g),
+            [batch] + gradientShape)
+    }
+
+    public func contraction(factors: ValueID, in builder: inout GraphBuilder) throws(GraphError) -> ValueID {
+        try builder.view(
+            try builder.emit(ConvolutionContraction(geometry, weightShape: weightShape), x, g, factors), gradientShape)
+    }
+
+    public func pulledBack(through operation: any Operation, inputShape: [Int], in builder: inout GraphBuilder)
+        throws(GraphError) -> (any Site)?
+    {
+        guard operation is View else { return nil }
+        return ConvolutionSite(
+            x: x, g: g, geometry: geometry, weightShape: weightShape, gradientShape: inputShape, in: builder)
+    }
+}
