@@ -83,7 +83,7 @@ func runOperator(
         name: "node", operatorType: type, opsetVersion: opset, inputs: inputs.indices.map { "\($0)" },
         outputs: (0..<outputs).map { "y\($0)" }, attributes: attributes)
     var expansion = Expansion(
-        node: node, inputs: operands, builder: builder, referenceOutputShapes: [], subgraphExpander: nil)
+        node: node, inputs: operands, builder: builder, referenceOutputShapes: [])
     let results = try plugin.expand(&expansion)
     for (index, result) in results.enumerated() { expansion.builder.addOutput("\(index)", result) }
     let values = evaluate(expansion.builder.finish(), inputs: named)
