@@ -14,6 +14,7 @@ public final class Plan {
 
     private let layout: BufferLayout
     private let arena: Arena
+    private let base: UnsafeMutableRawPointer
     private let steps: [Step]
     private let parameters: ParameterMemory
 
@@ -24,20 +25,24 @@ public final class Plan {
 
     /// - Parameters:
     ///   - parameters: memory of every parameter that the graph reads; the plan reads it at each run.
+    ///   - arena: memory shared with plans that run at other times; nil for an own one.
     /// - Throws: `ExecutionError` if an operation cannot be computed or memory is refused.
-    public init(_ graph: Graph, parameters: ParameterMemory, pool: ThreadPool) throws(ExecutionError) {
+    public init(_ graph: Graph, parameters: ParameterMemory, arena: Arena? = nil, pool: ThreadPool)
+        throws(ExecutionError)
+    {
         self.graph = graph
         self.parameters = parameters
         var kernels: [Kernel] = []
         for node in graph.nodes { kernels.append(try Self.kernel(node, graph, pool)) }
         layout = BufferLayout(graph, scratchBytes: kernels.map(\.scratchBytes))
         operationCount = kernels.reduce(0) { $0 + $1.operationCount }
-        arena = try Arena(bytes: layout.arenaBytes)
+        self.arena = arena ?? Arena()
+        let base = try self.arena.reserve(layout.arenaBytes)
+        self.base = base
         for (name, value) in graph.parameters where parameters.byteCount(of: name) != graph.type(of: value).byteCount {
             throw ExecutionError("parameter '\(name)' has no memory of the size that the graph expects")
         }
 
-        let base = arena.base
         let storage = layout.storage
         func pointer(_ value: ValueID) -> UnsafeMutableRawPointer {
             switch storage[value]! {
@@ -94,7 +99,7 @@ public final class Plan {
     private func memory(_ value: ValueID) -> UnsafeMutableRawBufferPointer {
         let start: UnsafeMutableRawPointer =
             switch layout.storage[value] {
-            case .arena(let offset)?: arena.base + offset
+            case .arena(let offset)?: base + offset
             case .parameter(let name)?: parameters.pointer(of: name)
             case .constant(let constant)?:
                 UnsafeMutableRawPointer(mutating: graph[constant].constant!.bytes.baseAddress!)

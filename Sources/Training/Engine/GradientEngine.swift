@@ -8,17 +8,25 @@ public final class GradientEngine {
     /// What is known of one sample after a run. None of it is private.
     public struct SampleReport: Sendable {
         public var loss: Float
-        public var norm: Float
+        /// Nil where gradients are not clipped.
+        public var norm: Float?
         /// One per clipping group.
         public var factors: [Float]
     }
 
-    public let step: PrivateStep
-    public let plan: Plan
     /// The trainable parameters; a change takes effect with the next run.
     public let parameters: ParameterMemory
     public let batchSize: Int
-    private let feeder: BatchFeeder
+    /// Bytes of activations, gradients and scratch memory of one physical batch.
+    public var peakBytes: Int { largest.plan.peakBytes }
+    /// The step for a full physical batch.
+    public var step: PrivateStep { largest.step }
+
+    private let largest: StepPlan
+    /// Plans for what is left over after full batches, by size; made when first needed.
+    private var smaller: [Int: StepPlan] = [:]
+    private let makePlan: (Int) throws -> StepPlan
+    private let isFixed: Bool
     /// sum_i c_i G_i of every parameter since the last `reset`.
     private var sums: [String: UnsafeMutableBufferPointer<Float>] = [:]
 
@@ -28,11 +36,16 @@ public final class GradientEngine {
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet,
         batchSize: Int, parameters: ParameterMemory, pool: ThreadPool
     ) throws {
-        step = try Self.step(model, loss: loss, clipping: clipping, data: data, batchSize: batchSize)
-        plan = try Plan(step.graph, parameters: parameters, pool: pool)
+        let arena = Arena()
+        makePlan = { size in
+            try StepPlan(
+                model, loss: loss, clipping: clipping, data: data, batchSize: size, parameters: parameters,
+                arena: arena, pool: pool)
+        }
+        largest = try makePlan(batchSize)
+        isFixed = model.sizes.fixedBatchSize != nil
         self.parameters = parameters
         self.batchSize = batchSize
-        feeder = BatchFeeder(plan, data: data, batchSize: batchSize)
         for name in parameters.names {
             let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: parameters[name].count)
             buffer.initialize(repeating: 0)
@@ -54,6 +67,11 @@ public final class GradientEngine {
     /// The sum for one parameter, which noise may be added to in place.
     public func sum(of parameter: String) -> UnsafeMutableBufferPointer<Float> { sums[parameter]! }
 
+    /// Shape of a parameter.
+    public func shape(of parameter: String) -> [Int] {
+        step.graph.type(of: step.graph.parameter(named: parameter)!).shape
+    }
+
     public func reset() { for buffer in sums.values { buffer.update(repeating: 0) } }
 
     /// Adds the clipped gradients of `rows` to the sums.
@@ -61,17 +79,31 @@ public final class GradientEngine {
     public func accumulate(_ rows: [Int]) throws -> [SampleReport] {
         var reports: [SampleReport] = []
         reports.reserveCapacity(rows.count)
-        for start in stride(from: 0, to: rows.count, by: batchSize) {
-            let part = Array(rows[start..<min(start + batchSize, rows.count)])
-            try feeder.feed(part, to: plan)
-            plan.run()
-            addSums()
-            reports += self.reports(part.count)
+        var start = 0
+        while start < rows.count {
+            let plan = try plan(forRows: rows.count - start)
+            let part = Array(rows[start..<min(start + plan.batchSize, rows.count)])
+            try plan.feeder.feed(part, to: plan.plan)
+            plan.plan.run()
+            addSums(plan.plan)
+            reports += self.reports(part.count, plan)
+            start += part.count
         }
         return reports
     }
 
-    private func addSums() {
+    /// The plan that wastes little on padding: the batch size halved as often as the rows left still fit.
+    private func plan(forRows count: Int) throws -> StepPlan {
+        var size = batchSize
+        while !isFixed, size / 2 >= max(count, 2) { size /= 2 }
+        if size == batchSize { return largest }
+        if let known = smaller[size] { return known }
+        let made = try makePlan(size)
+        smaller[size] = made
+        return made
+    }
+
+    private func addSums(_ plan: Plan) {
         for (name, buffer) in sums {
             guard let memory = plan.outputMemory(PrivateStep.sum(of: name)) else { continue }
             let addend = memory.bindMemory(to: Float.self)
@@ -79,15 +111,15 @@ public final class GradientEngine {
         }
     }
 
-    private func reports(_ count: Int) -> [SampleReport] {
+    private func reports(_ count: Int, _ plan: StepPlan) -> [SampleReport] {
         func floats(_ name: String) -> UnsafeBufferPointer<Float>? {
-            plan.outputMemory(name)?.bindMemory(to: Float.self)
+            plan.plan.outputMemory(name)?.bindMemory(to: Float.self)
         }
         let losses = floats(PrivateStep.losses)!
         let norms = floats(PrivateStep.norms)
-        let factors = step.groups.indices.map { floats(PrivateStep.factors(group: $0))! }
+        let factors = plan.step.groups.indices.map { floats(PrivateStep.factors(group: $0))! }
         return (0..<count).map { sample in
-            SampleReport(loss: losses[sample], norm: norms?[sample] ?? .nan, factors: factors.map { $0[sample] })
+            SampleReport(loss: losses[sample], norm: norms?[sample], factors: factors.map { $0[sample] })
         }
     }
 }

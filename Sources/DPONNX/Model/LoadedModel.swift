@@ -1,0 +1,63 @@
+/// A model read from a file, understood as a graph, with what trains by default.
+public struct LoadedModel: Sendable {
+    public let file: ONNXModel
+    public let graph: ImportedGraph
+    public let registry: OperatorRegistry
+
+    /// - Parameter registry: the operators known; add your own to `.standard`.
+    /// - Throws: `ONNXFormatError` if the file cannot be read or is no model, `GraphError` if its graph cannot be
+    ///   imported.
+    public init(path: String, registry: OperatorRegistry = .standard) throws {
+        file = try ONNXModel(path: path)
+        graph = try ModelImporter.importGraph(of: file)
+        self.registry = registry
+    }
+
+    /// Nodes whose operator nobody registered, in graph order.
+    public var unsupportedNodes: [ImportedNode] {
+        graph.nodes.filter {
+            registry.plugin(domain: $0.domain, operatorType: $0.operatorType, version: $0.opsetVersion) == nil
+        }
+    }
+
+    /// What the data must hold for the model's inputs: samples on the first axis of every array.
+    public func inputSlots(_ options: InputOptions) -> [DataSet.InputSlot] {
+        graph.inputs.map { input in
+            var dimensions = input.dimensions
+            let axis = options.batchAxes[input.name] ?? 0
+            if dimensions?.indices.contains(axis) == true { dimensions!.remove(at: axis) }
+            return DataSet.InputSlot(
+                name: input.name,
+                sampleShape: dimensions?.map { dimension in
+                    switch dimension {
+                    case .fixed(let size): size
+                    case .symbol(let name): options.dimensions[name]
+                    case .unknown: nil
+                    }
+                })
+        }
+    }
+
+    /// The model at the sizes that a data set has.
+    /// - Throws: `GraphError` if data and model do not fit, or a name to be trained is no float initializer.
+    public func trainable(_ names: [String], for data: DataSet, _ options: InputOptions) throws -> TrainableModel {
+        try checkBatchAxes(options)
+        let shapes = Dictionary(
+            uniqueKeysWithValues: graph.inputs.filter { data.contains($0.name) }.map { ($0.name, data[$0.name].rowShape) })
+        let sizes = try InputSizes(
+            graph, sampleShapes: shapes, batchAxes: options.batchAxes, dimensions: options.dimensions)
+        return try TrainableModel(graph, registry: registry, trainable: names, sizes: sizes)
+    }
+
+    private func checkBatchAxes(_ options: InputOptions) throws {
+        let known = graph.inputs.map(\.name)
+        for name in options.batchAxes.keys.sorted() where !known.contains(name) {
+            throw UsageError("--batch-axis names '\(name)', but the model's inputs are \(quotedList(known))")
+        }
+    }
+}
+
+/// `'a', 'b'`, or "none".
+func quotedList(_ names: [String]) -> String {
+    names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
+}

@@ -1,0 +1,110 @@
+public import Execution
+public import Kernels
+import PrivacyAccounting
+import PrivateGradients
+import TensorGraph
+
+/// Trains a model by DP-SGD (Abadi et al. 2016): Poisson samples, clipped per-sample gradients, Gaussian noise.
+public final class Trainer {
+    /// What happened in one step. Computed without noise, so not covered by epsilon.
+    public struct StepReport: Sendable, Hashable {
+        /// Counted from 1.
+        public var step: Int
+        public var learningRate: Double
+        /// Rows that the sampler drew.
+        public var sampleCount: Int
+        /// Mean loss of the samples whose loss is finite; nil if there is none.
+        public var loss: Double?
+        /// Share of samples whose gradient was scaled down.
+        public var clippedShare: Double?
+        /// Samples left out because their loss or gradient is not finite.
+        public var excludedCount: Int
+    }
+
+    public let options: TrainingOptions
+    public let engine: GradientEngine
+    public private(set) var stepCount = 0
+    private let data: DataSet
+    private let pool: ThreadPool
+    private let sampling: any RandomGenerator
+    /// One stream per parameter, so that noise is drawn in parallel and does not depend on the number of threads.
+    private let noise: [any RandomGenerator]
+    private var optimizer: Optimizer
+    private var average: WeightAverage?
+
+    private var parameters: ParameterMemory { engine.parameters }
+
+    /// - Parameters:
+    ///   - physicalBatchSize: samples computed at once; see `PhysicalBatch`.
+    ///   - generator: source of sampling and noise; private only if it says so.
+    /// - Throws: what `GradientEngine.init` throws.
+    public init(
+        _ model: TrainableModel, loss: LossSpecification, options: TrainingOptions, data: DataSet,
+        physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool
+    ) throws {
+        engine = try GradientEngine(
+            model, loss: loss, clipping: options.clipping, data: data, batchSize: physicalBatchSize,
+            parameters: parameters, pool: pool)
+        self.options = options
+        self.data = data
+        self.pool = pool
+        sampling = generator.stream(0)
+        noise = parameters.names.indices.map { generator.stream(UInt64($0) + 1) }
+        let sizes = parameters.names.map { parameters[$0].count }
+        optimizer = Optimizer(options.updateRule, weightDecay: options.weightDecay, parameterSizes: sizes)
+        average = options.averageDecay.map { WeightAverage(decay: $0, parameterSizes: sizes) }
+    }
+
+    /// One private update: draws a logical batch, sums its clipped gradients, adds noise once, moves the weights.
+    ///
+    /// An empty batch is still a step, of noise only. The sum is divided by the expected batch size, never by the
+    /// realised one, which is private.
+    /// - Throws: `DataError` if a row's value does not fit its input's type; the step is then not taken.
+    public func step() throws -> StepReport {
+        let rows = sampling.poissonSample(of: data.count, rate: options.mechanism.sampler.samplingRate)
+        engine.reset()
+        let samples = try engine.accumulate(rows)
+        addNoise()
+        let scale = Float(1 / options.mechanism.expectedBatchSize)
+        let gradients = parameters.names.map { name in
+            let gradient = engine.sum(of: name)
+            for index in gradient.indices { gradient[index] *= scale }
+            return UnsafeBufferPointer(gradient)
+        }
+        let rate = options.schedule.rate(at: stepCount)
+        optimizer.step(
+            learningRate: rate, parameters: parameters.names.map { parameters[$0] }, gradients: gradients)
+        average?.update(parameters.names.map { UnsafeBufferPointer(parameters[$0]) })
+        stepCount += 1
+        return report(samples, learningRate: rate)
+    }
+
+    /// The weights to export: the moving average if there is one, else the last ones.
+    public func weights() -> [(name: String, values: [Float])] {
+        parameters.names.enumerated().map { index, name in
+            if let average, average.updateCount > 0 { return (name, average.average(of: index)) }
+            return (name, Array(parameters[name]))
+        }
+    }
+
+    private func addNoise() {
+        let deviation = options.mechanism.noiseStandardDeviation
+        guard deviation > 0 else { return }
+        let names = parameters.names
+        pool.forEach(names.count) { index, _ in
+            noise[index].addNormals(to: engine.sum(of: names[index]), scale: Float(deviation))
+        }
+    }
+
+    private func report(_ samples: [GradientEngine.SampleReport], learningRate: Double) -> StepReport {
+        let losses = samples.map(\.loss).filter(\.isFinite)
+        let isClipping = options.clipping.mode != .nonPrivate
+        let taken = samples.filter { $0.loss.isFinite && ($0.norm?.isFinite ?? true) }
+        let clipped = taken.count { sample in sample.factors.contains { $0 < 1 } }
+        return StepReport(
+            step: stepCount, learningRate: learningRate, sampleCount: samples.count,
+            loss: losses.isEmpty ? nil : losses.reduce(0) { $0 + Double($1) } / Double(losses.count),
+            clippedShare: taken.isEmpty || !isClipping ? nil : Double(clipped) / Double(taken.count),
+            excludedCount: samples.count - taken.count)
+    }
+}

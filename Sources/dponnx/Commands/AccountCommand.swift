@@ -1,0 +1,99 @@
+import ArgumentParser
+import DPONNX
+
+struct AccountCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "account",
+        abstract: "Tells epsilon from noise and steps, noise from epsilon and steps, or steps from both.",
+        discussion: """
+            Give two of --noise-multiplier, --steps and --epsilon; the third is computed. The accounting is that of \
+            Poisson sampling with add-or-remove-one adjacency. Bounds are printed side by side; gdp is an \
+            approximation and no guarantee.
+
+            Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
+            """)
+
+    @Option(help: ArgumentHelp("Probability q with which a row enters a batch.", valueName: "q"))
+    var samplingRate: Double
+
+    @Option(help: ArgumentHelp("Noise standard deviation in units of the clipping norm.", valueName: "sigma"))
+    var noiseMultiplier: Double?
+
+    @Option(help: ArgumentHelp("Number of noisy updates.", valueName: "t"))
+    var steps: Int?
+
+    @Option(help: ArgumentHelp("Epsilon to reach.", valueName: "epsilon"))
+    var epsilon: Double?
+
+    @Option(help: ArgumentHelp("delta of (epsilon, delta).", valueName: "delta"))
+    var delta: Double
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard samplingRate >= 0, samplingRate <= 1 else { throw ValidationError("--sampling-rate must lie in 0...1") }
+        guard delta > 0, delta < 1 else { throw ValidationError("--delta must lie between 0 and 1") }
+        let given = (noiseMultiplier == nil ? 0 : 1) + (steps == nil ? 0 : 1) + (epsilon == nil ? 0 : 1)
+        guard given == 2 else { throw ValidationError("give two of --noise-multiplier, --steps and --epsilon") }
+        if let noiseMultiplier, !(noiseMultiplier >= 0 && noiseMultiplier.isFinite) {
+            throw ValidationError("--noise-multiplier must be finite and not negative")
+        }
+        if let steps, steps < 0 { throw ValidationError("--steps must not be negative") }
+        if let epsilon, !(epsilon > 0 && epsilon.isFinite) {
+            throw ValidationError("--epsilon must be positive and finite")
+        }
+    }
+
+    private struct Report: Encodable {
+        struct Renyi: Encodable {
+            var epsilon: Double
+            var order: Double?
+        }
+        struct Approximation: Encodable {
+            var epsilon: Double
+            var upperBound: Bool
+        }
+        var samplingRate: Double
+        var noiseMultiplier: Double
+        var steps: Int
+        var delta: Double
+        var rdp: Renyi
+        var gdp: Approximation
+    }
+
+    func run() throws {
+        try reportingFailures {
+            let accountant = PrivacyAccountant.rdp
+            var (sigma, count) = (noiseMultiplier ?? 0, steps ?? 0)
+            if noiseMultiplier == nil {
+                sigma = accountant.noiseMultiplier(
+                    epsilon: epsilon!, delta: delta, samplingRate: samplingRate, steps: count)
+            } else if steps == nil {
+                count = accountant.maximumSteps(
+                    epsilon: epsilon!, delta: delta, samplingRate: samplingRate, noiseMultiplier: sigma)
+                guard count < .max else {
+                    throw UsageError("any number of steps stays below --epsilon: nothing is ever released")
+                }
+            }
+            let event = PrivacyEvent(
+                .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: sigma), count: count)
+            let bound = accountant.epsilon(of: [event], delta: delta)
+            let approximation = GaussianApproximation([event]).epsilon(delta: delta)
+            let report = Report(
+                samplingRate: samplingRate, noiseMultiplier: sigma, steps: count, delta: delta,
+                rdp: .init(epsilon: bound.epsilon, order: bound.order),
+                gdp: .init(epsilon: approximation.epsilon, upperBound: false))
+            if json { try printJSON(report) } else { printText(report) }
+        }
+    }
+
+    private func printText(_ report: Report) {
+        print("sampling rate \(report.samplingRate), noise multiplier \(report.noiseMultiplier), steps \(report.steps), delta \(report.delta)")
+        var table = Table(header: ["accountant", "epsilon", "meaning"])
+        let order = report.rdp.order.map { " (order \($0))" } ?? ""
+        table.add("rdp", "\(report.rdp.epsilon)", "upper bound\(order)")
+        table.add("gdp", "\(report.gdp.epsilon)", "approximation, not a guarantee")
+        print(table.text)
+    }
+}
