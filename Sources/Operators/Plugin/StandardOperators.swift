@@ -4,6 +4,8 @@ extension OperatorRegistry {
         var registry = OperatorRegistry()
         registry.register(ElementwiseOperators.all)
         registry.register(ReductionOperators.all)
+        registry.register(ConstantOperators.all)
+        registry.register(ShapeOperators.all)
         registry.register(LayoutOperators.all)
         registry.register(IndexingOperators.all)
         registry.register(MatrixOperators.all)
