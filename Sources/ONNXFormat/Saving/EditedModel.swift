@@ -32,6 +32,7 @@ struct EditedModel {
         try rewire(edits)
         let root = rewrite.model(model.tree.root)
         try add(edits.additions, to: root)
+        removeMetadata(edits.removedMetadata, in: root)
         setMetadata(edits.metadata, in: root)
         return UnsafePointer(root)
     }
@@ -183,6 +184,14 @@ struct EditedModel {
         graph.input = arena.array(graph.input, graph.n_input, adding: inputs)
         graph.n_input += inputs.count
         root.pointee.graph = arena.copy(graph)
+    }
+
+    private func removeMetadata(_ keys: Set<String>, in root: UnsafeMutablePointer<Onnx__ModelProto>) {
+        guard !keys.isEmpty else { return }
+        let entries = messages(root.pointee.metadata_props, root.pointee.n_metadata_props)
+        let kept = entries.filter { !keys.contains(text($0.pointee.key)) }
+        root.pointee.metadata_props = arena.array(of: kept.map { UnsafeMutablePointer(mutating: $0) })
+        root.pointee.n_metadata_props = kept.count
     }
 
     private func setMetadata(_ entries: [ONNXMetadataEntry], in root: UnsafeMutablePointer<Onnx__ModelProto>) {

@@ -37,14 +37,17 @@ public struct ONNXEdits: Sendable {
     public var rewirings: [Rewiring]
     /// Entries of the model's `metadata_props` to replace by key, or else to append.
     public var metadata: [ONNXMetadataEntry]
+    /// Keys whose entries leave the model's `metadata_props`.
+    public var removedMetadata: Set<String>
 
     public init(
         values: [String: [Float]] = [:], additions: [Addition] = [], rewirings: [Rewiring] = [],
-        metadata: [ONNXMetadataEntry] = []
+        metadata: [ONNXMetadataEntry] = [], removedMetadata: Set<String> = []
     ) {
         self.values = values
         self.additions = additions
         self.rewirings = rewirings
         self.metadata = metadata
+        self.removedMetadata = removedMetadata
     }
 }

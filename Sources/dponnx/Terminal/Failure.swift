@@ -65,9 +65,12 @@ func reportingFailures(_ body: () throws -> Void) throws {
 func note(_ message: String) { writeError("note: \(oneLine(message))") }
 func warn(_ message: String) { writeError("warning: \(oneLine(message))") }
 
-func writeError(_ line: String) {
-    var line = line + "\n"
-    line.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+func writeError(_ line: String) { writeRaw(line + "\n") }
+
+/// Writes to standard error as it is.
+func writeRaw(_ text: String) {
+    var text = text
+    text.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
 
 /// Names in a model may hold anything; what is printed stays one line and moves no cursor.
