@@ -49,6 +49,7 @@ extension ArrayFile {
     ) throws(DataError) -> NamedArray {
         if keys.contains(slot.name) {
             let array = try array(slot.name)
+            if format == .idx { return array.imagesFitted(toRank: slot.sampleShape?.count) }
             guard format == .csv, array.shape.count == 1, slot.sampleShape?.count == 1 else { return array }
             return array.reshaped(to: [array.rowCount, 1])
         }
