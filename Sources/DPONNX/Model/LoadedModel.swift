@@ -49,6 +49,14 @@ public struct LoadedModel: Sendable {
         return try TrainableModel(graph, registry: registry, trainable: names, sizes: sizes)
     }
 
+    /// - Throws: `UsageError` if the model has no output of that name.
+    public func requireOutput(_ name: String?) throws(UsageError) {
+        let known = graph.outputs.map(\.name)
+        if let name, !known.contains(name) {
+            throw UsageError("the model has no output '\(name)'; it has \(quotedList(known))")
+        }
+    }
+
     private func checkBatchAxes(_ options: InputOptions) throws {
         let known = graph.inputs.map(\.name)
         for name in options.batchAxes.keys.sorted() where !known.contains(name) {

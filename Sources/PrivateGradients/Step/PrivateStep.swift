@@ -128,8 +128,7 @@ public struct PrivateStep: Sendable {
         case .factor: break
         case .free: throw GraphError.invalid("the loss does not depend on the data")
         case .mixed:
-            let first = builder.mixingNodes[0]
-            throw first.error
+            throw builder.mixingNodes(before: loss)[0].error
         }
     }
 }

@@ -123,6 +123,20 @@ public struct GraphBuilder {
         }
     }
 
+    /// The nodes at which samples meet on the way to `value`; empty if its samples are independent.
+    public func mixingNodes(before value: ValueID) -> [MixingNode] {
+        guard graph[value].batch == .mixed else { return [] }
+        var reaches = [Bool](repeating: false, count: graph.values.count)
+        reaches[value.index] = true
+        var origins: Set<Origin> = []
+        for node in graph.nodes.reversed() where node.outputs.contains(where: { reaches[$0.index] }) {
+            for input in node.inputs { reaches[input.index] = true }
+            origins.insert(node.origin)
+        }
+        let onTheWay = mixingNodes.filter { origins.contains($0.origin) }
+        return onTheWay.isEmpty ? mixingNodes : onTheWay
+    }
+
     /// Records that samples meet at the current origin for a reason that no single operation sees, and marks `value`.
     public mutating func markMixed(_ value: ValueID, _ mixing: BatchMixing) {
         guard graph[value].batch != .mixed else { return }

@@ -8,6 +8,8 @@ public struct InputSizes: Sendable {
     public let batchAxes: [String: Int]
     /// The batch size that the exporter baked into the model; nil if the model takes any.
     public let fixedBatchSize: Int?
+    /// Whether a dimension got the default size because nobody gave it.
+    public let assumedDimensions: Bool
 
     /// - Parameters:
     ///   - sampleShapes: shapes of one sample as the data have them; inputs not named get their sizes from the model
@@ -20,6 +22,7 @@ public struct InputSizes: Sendable {
         dimensions: [String: Int] = [:], defaultSize: Int? = nil
     ) throws(GraphError) {
         var symbols = dimensions
+        var assumed = false
         var shapes: [String: [Int]] = [:]
         var fixed: (size: Int, input: String)?
         for name in batchAxes.keys where !model.inputs.contains(where: { $0.name == name }) {
@@ -51,7 +54,7 @@ public struct InputSizes: Sendable {
             }
             var rest = declared
             rest.remove(at: axis)
-            shapes[input.name] = try Self.sampleShape(rest, data[input.name], &symbols, defaultSize, place)
+            shapes[input.name] = try Self.sampleShape(rest, data[input.name], &symbols, defaultSize, &assumed, place)
         }
         if let fixed, fixed.size < 1 {
             throw GraphError(.invalid, "has a batch axis of size \(fixed.size)", at: "input '\(fixed.input)'")
@@ -59,10 +62,12 @@ public struct InputSizes: Sendable {
         self.sampleShapes = shapes
         self.batchAxes = batchAxes
         fixedBatchSize = fixed?.size
+        assumedDimensions = assumed
     }
 
     private static func sampleShape(
-        _ declared: [Dimension], _ data: [Int]?, _ symbols: inout [String: Int], _ defaultSize: Int?, _ place: String
+        _ declared: [Dimension], _ data: [Int]?, _ symbols: inout [String: Int], _ defaultSize: Int?, _ assumed: inout Bool,
+        _ place: String
     ) throws(GraphError) -> [Int] {
         if let data, data.count != declared.count {
             throw GraphError(
@@ -85,6 +90,7 @@ public struct InputSizes: Sendable {
                 }
                 size = data[axis]
             }
+            assumed = assumed || size == nil
             guard let size = size ?? defaultSize else {
                 let name = if case .symbol(let name) = dimension { "'\(name)'" } else { "\(axis)" }
                 throw GraphError(.invalid, "the size of its dimension \(name) is not known; give --dim NAME=SIZE", at: place)

@@ -23,7 +23,6 @@ public struct Evaluator {
         let batchSize = model.sizes.batchSize(wished: min(wished, data.count))
         let targetShape = loss.targetType == nil ? nil : data.targetKey.map { data[$0].rowShape }
         var graph = try loss.append(to: try model.specialized(batchSize: batchSize), targetShape: targetShape)
-        if graph.builder.graph[graph.loss].batch == .mixed { throw graph.builder.mixingNodes[0].error }
         graph.builder.addOutput(Self.losses, graph.loss)
         graph.builder.addOutput(Self.prediction, graph.prediction)
         predictionShape = graph.builder.shape(of: graph.prediction)

@@ -60,7 +60,7 @@ extension LossSpecification {
         let factor: BatchFactor
         switch builder.graph[output].batch {
         case .factor(let own): factor = own
-        case .mixed: throw builder.mixingNodes[0].error
+        case .mixed: throw builder.mixingNodes(before: output)[0].error
         case .free:
             throw GraphError(.invalid, "does not depend on the inputs, so it cannot be trained", at: "output '\(name)'")
         }

@@ -22,12 +22,8 @@ struct DataArguments: ParsableArguments {
 
     func specification(for model: LoadedModel) throws -> LossSpecification {
         let specification = LossSpecification(loss, logits: logits)
-        let wanted: String? = if case .output(let name) = loss { name } else { logits }
-        let known = model.graph.outputs.map(\.name)
-        if let wanted, !known.contains(wanted) {
-            throw UsageError(
-                "the model has no output '\(wanted)'; it has \(known.map { "'\($0)'" }.joined(separator: ", "))")
-        }
+        try model.requireOutput(logits)
+        if case .output(let name) = loss { try model.requireOutput(name) }
         return specification
     }
 

@@ -1,0 +1,158 @@
+extension ModelCheck {
+    /// Sizes tried for dimensions that neither the model nor the user gives: token counts first, image sides last.
+    private static let sizesToTry = [16, 32, 64, 224, 256, 8, 1]
+
+    /// Examines a model without data: a sample's loss is taken to be the mean of its part of one output.
+    ///
+    /// - Parameters:
+    ///   - trainable: initializers that are to train.
+    ///   - output: the output that the loss will read; nil for the first.
+    /// - Throws: what reading an initializer throws; everything else is reported as a problem.
+    public init(
+        _ model: LoadedModel, trainable: [String], options: InputOptions, output: String? = nil,
+        clipping: ClippingOptions = ClippingOptions()
+    ) throws {
+        var analysis = Analysis(model, trainable)
+        do {
+            try analysis.run(options, output, clipping, Self.sizesToTry)
+        } catch let error as GraphError {
+            analysis.add(error)
+        }
+        self = analysis.result(trainable)
+    }
+}
+
+/// The state of one examination.
+private struct Analysis {
+    private var check = ModelCheck()
+    private let model: LoadedModel
+    private let trainable: [String]
+    /// Origins of nodes through which gradients flow, and of those where parameters meet data.
+    private var differentiated: Set<Origin> = []
+    private var sites: Set<Origin> = []
+    private var step: PrivateStep?
+    private var isExpanded = false
+
+    init(_ model: LoadedModel, _ trainable: [String]) {
+        self.model = model
+        self.trainable = trainable
+    }
+
+    mutating func run(
+        _ options: InputOptions, _ output: String?, _ clipping: ClippingOptions, _ sizesToTry: [Int]
+    ) throws {
+        for node in model.unsupportedNodes {
+            check.problems.append(
+                ModelCheck.Problem(
+                    node: node.origin.name, operatorType: node.operatorType,
+                    message: "operator \(node.operatorType) of opset \(node.opsetVersion) is not supported"))
+        }
+        guard check.problems.isEmpty else { return }
+        guard let name = output ?? model.graph.outputs.first?.name else {
+            throw GraphError.invalid("the model has no output")
+        }
+        let specialized = try specialized(options, sizesToTry)
+        isExpanded = true
+        guard let value = specialized[name] else {
+            throw GraphError(.invalid, "the model has no output of that name", at: "output '\(name)'")
+        }
+        let mixing = specialized.builder.mixingNodes(before: value)
+        check.samplesAreIndependent = mixing.isEmpty
+        for node in mixing {
+            check.problems.append(
+                ModelCheck.Problem(
+                    node: node.origin.name, operatorType: node.origin.operatorType, axis: node.mixing.axis,
+                    message: node.error.message))
+        }
+        guard mixing.isEmpty else { return }
+        let loss = try LossSpecification(.output(name)).append(to: specialized, targetShape: nil)
+        collectOrigins(loss)
+        let made = try PrivateStep(loss.builder, loss: loss.loss, options: clipping)
+        check.unreached = made.unreached
+        step = made
+    }
+
+    /// The model at the first sizes that fit it.
+    private mutating func specialized(_ options: InputOptions, _ sizesToTry: [Int]) throws -> SpecializedModel {
+        var firstError: GraphError?
+        for size in sizesToTry {
+            let sizes = try InputSizes(
+                model.graph, sampleShapes: [:], batchAxes: options.batchAxes, dimensions: options.dimensions,
+                defaultSize: size)
+            let fitted = try TrainableModel(model.graph, registry: model.registry, trainable: trainable, sizes: sizes)
+            do {
+                let specialized = try fitted.specialized(batchSize: sizes.batchSize(wished: 2))
+                if sizes.assumedDimensions { check.assumedSize = size }
+                return specialized
+            } catch let error as GraphError {
+                firstError = firstError ?? error
+                if !sizes.assumedDimensions { break }
+            }
+        }
+        throw firstError!
+    }
+
+    private mutating func collectOrigins(_ loss: LossGraph) {
+        let graph = loss.builder.graph
+        var reachesLoss = [Bool](repeating: false, count: graph.values.count)
+        reachesLoss[loss.loss.index] = true
+        for node in graph.nodes.reversed() where node.outputs.contains(where: { reachesLoss[$0.index] }) {
+            for input in node.inputs { reachesLoss[input.index] = true }
+            guard node.outputs.contains(where: { graph[$0].dependsOnParameter && graph[$0].batch != .free }) else {
+                continue
+            }
+            if node.inputs.contains(where: { graph[$0].dependsOnParameter && graph[$0].batch != .free }) {
+                differentiated.insert(node.origin)
+            }
+            if node.inputs.contains(where: { graph[$0].dependsOnParameter && graph[$0].batch == .free }) {
+                sites.insert(node.origin)
+            }
+        }
+    }
+
+    mutating func add(_ error: GraphError) {
+        let node = model.graph.nodes.first { "\($0.origin)" == error.place }
+        if error.kind == .mixesSamples { check.samplesAreIndependent = false }
+        check.problems.append(
+            ModelCheck.Problem(
+                node: node?.origin.name, operatorType: node?.operatorType,
+                message: node == nil ? error.description : error.message))
+    }
+
+    func result(_ trainable: [String]) -> ModelCheck {
+        var check = check
+        check.operators = operatorRows()
+        check.parameters = parameterRows(Set(trainable))
+        return check
+    }
+
+    private func operatorRows() -> [ModelCheck.OperatorRow] {
+        let unsupported = Set(model.unsupportedNodes.map(\.origin))
+        let blamed = Set(check.problems.compactMap(\.node))
+        return Dictionary(grouping: model.graph.nodes, by: \.operatorType).map { type, nodes in
+            func support(_ needed: Set<Origin>) -> ModelCheck.Support {
+                guard isExpanded else { return .unknown }
+                let concerned = nodes.map(\.origin).filter(needed.contains)
+                if concerned.isEmpty { return step == nil && needed.isEmpty ? .unknown : .notNeeded }
+                if step != nil { return .yes }
+                return concerned.contains { blamed.contains($0.name) } ? .no : .unknown
+            }
+            return ModelCheck.OperatorRow(
+                operatorType: type, count: nodes.count,
+                forward: nodes.contains { unsupported.contains($0.origin) } ? .no : .yes,
+                backward: support(differentiated), perSample: support(sites))
+        }.sorted { ($1.count, $0.operatorType) < ($0.count, $1.operatorType) }
+    }
+
+    private func parameterRows(_ trainable: Set<String>) -> [ModelCheck.ParameterRow] {
+        var rules: [String: PrivateStep.Rule] = [:]
+        for rule in step?.rules ?? [] { for name in rule.parameters { rules[name] = rule } }
+        return model.graph.initializers.filter { $0.dataType.storage == .float32 }.map { initializer in
+            let rule = rules[initializer.name]
+            return ModelCheck.ParameterRow(
+                name: initializer.name, shape: initializer.shape, isTrainable: trainable.contains(initializer.name),
+                site: rule?.site, norm: rule?.norm,
+                cost: rule.map { $0.norm == "ghost" ? $0.cost.ghost ?? $0.cost.instantiate : $0.cost.instantiate })
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import ArgumentParser
+import DPONNX
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Tells whether a model can be trained privately, and if not, why.",
+        discussion: """
+            Lists the operators with what is supported of them, the parameters with the rule by which their per-sample \
+            norms are found, and the nodes at which samples of a batch meet. Exit status 1 if the model cannot be \
+            trained privately.
+
+            Example: dponnx check model.onnx
+            """)
+
+    @OptionGroup var model: ModelArguments
+    @OptionGroup(title: "What trains") var selection: SelectionArguments
+    @OptionGroup(title: "Clipping") var clipping: ClippingArguments
+
+    @Option(help: ArgumentHelp("The output that the loss will read; default: the first.", valueName: "output"))
+    var logits: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        try reportingFailures {
+            let loaded = try model.load(selection)
+            try loaded.requireOutput(logits)
+            let check = try ModelCheck(
+                loaded, trainable: selection.names(in: loaded), options: model.inputOptions, output: logits,
+                clipping: clipping.options)
+            if json { try printJSON(Report(check)) } else { printText(check) }
+            if !check.canTrainPrivately { throw ExitCode(ExitStatus.checkFailed.rawValue) }
+        }
+    }
+
+    private struct Report: Encodable {
+        struct Operator: Encodable { var `operator`: String; var count: Int; var forward, backward, perSample: String }
+        struct Parameter: Encodable {
+            var name: String
+            var shape: [Int]
+            var trainable: Bool
+            var site, norm: String?
+            var cost: Double?
+        }
+        struct Problem: Encodable { var node, `operator`: String?; var axis: Int?; var message: String }
+        var canTrainPrivately: Bool
+        var samplesIndependent: Bool?
+        var operators: [Operator]
+        var parameters: [Parameter]
+        var unreached: [String]
+        var problems: [Problem]
+
+        init(_ check: ModelCheck) {
+            canTrainPrivately = check.canTrainPrivately
+            samplesIndependent = check.samplesAreIndependent
+            unreached = check.unreached
+            operators = check.operators.map {
+                Operator(
+                    operator: $0.operatorType, count: $0.count, forward: $0.forward.rawValue,
+                    backward: $0.backward.rawValue, perSample: $0.perSample.rawValue)
+            }
+            parameters = check.parameters.map {
+                Parameter(
+                    name: $0.name, shape: $0.shape, trainable: $0.isTrainable, site: $0.site, norm: $0.norm,
+                    cost: $0.cost)
+            }
+            problems = check.problems.map {
+                Problem(node: $0.node, operator: $0.operatorType, axis: $0.axis, message: $0.message)
+            }
+        }
+    }
+
+    private func printText(_ check: ModelCheck) {
+        var operators = Table(header: ["operator", "count", "forward", "backward", "per-sample rule"])
+        for row in check.operators {
+            operators.add(
+                row.operatorType, "\(row.count)", row.forward.rawValue, row.backward.rawValue, row.perSample.rawValue)
+        }
+        print(operators.text + "\n")
+        var parameters = Table(header: ["parameter", "shape", "trains", "site", "norm", "multiply-adds per sample"])
+        for row in check.parameters {
+            let shape = row.shape.map(String.init).joined(separator: "x")
+            parameters.add(
+                row.name, shape.isEmpty ? "scalar" : shape, row.isTrainable ? "yes" : "no", row.site ?? "-",
+                row.norm ?? "-", row.cost.map { fixed($0, 0) } ?? "-")
+        }
+        print(parameters.text + "\n")
+        if let size = check.assumedSize { print("dimensions that nobody gave were taken as \(size); see --dim") }
+        for name in check.unreached { print("parameter '\(oneLine(name))' does not reach the output") }
+        switch check.samplesAreIndependent {
+        case true?: print("samples are independent")
+        case false?: print("samples are NOT independent")
+        case nil: print("whether samples are independent could not be found out")
+        }
+        for problem in check.problems {
+            let place = problem.node.map { "node '\($0)' (\(problem.operatorType ?? "?")): " } ?? ""
+            print(oneLine("problem: \(place)\(problem.message)"))
+        }
+        print(check.canTrainPrivately ? "the model can be trained privately" : "the model cannot be trained privately")
+    }
+}

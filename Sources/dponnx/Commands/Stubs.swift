@@ -1,3 +1,0 @@
-import ArgumentParser
-struct CheckCommand: ParsableCommand { static let configuration = CommandConfiguration(commandName: "check") }
-struct InspectCommand: ParsableCommand { static let configuration = CommandConfiguration(commandName: "inspect") }
