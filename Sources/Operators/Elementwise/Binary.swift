@@ -24,6 +24,10 @@ public struct Binary: ExecutableOperation {
         [try BatchRules.elementwise(inputs, outputRank: outputs[0].rank)]
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        try builder.collapsedElementwise(node, axis: axis)
+    }
+
     public var overwritableInputs: [Int] { [0, 1] }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

@@ -33,6 +33,10 @@ public struct Convert: ExecutableOperation {
         [inputs[0].factor]
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        try builder.collapsedElementwise(node, axis: axis)
+    }
+
     /// Rounding is passed straight through: the gradient of float to float is the output's. No other pair has one.
     public func inputGradient(
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder

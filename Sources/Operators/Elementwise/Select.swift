@@ -21,6 +21,10 @@ public struct Select: ExecutableOperation {
         [try BatchRules.elementwise(inputs, outputRank: outputs[0].rank)]
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        try builder.collapsedElementwise(node, axis: axis)
+    }
+
     public var overwritableInputs: [Int] { [1, 2] }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
@@ -63,7 +67,7 @@ public struct Select: ExecutableOperation {
     }
 
     /// The output's gradient where operand `index` was selected, else 0; of the output's shape.
-    private func elementGradient(_ index: Int, of node: Node, _ gradient: ValueID, in builder: inout GraphBuilder)
+    func elementGradient(_ index: Int, of node: Node, _ gradient: ValueID, in builder: inout GraphBuilder)
         throws(GraphError) -> ValueID?
     {
         guard index > 0, builder.type(of: node.output).elementType == .float32 else { return nil }

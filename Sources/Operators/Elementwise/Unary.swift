@@ -18,6 +18,10 @@ public struct Unary: ExecutableOperation {
         [inputs[0].factor]
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        try builder.collapsedElementwise(node, axis: axis)
+    }
+
     public var overwritableInputs: [Int] { [0] }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

@@ -24,7 +24,29 @@ extension GraphBuilder {
 
     public mutating func concatenate(_ values: [ValueID], axis: Int) throws(GraphError) -> ValueID {
         if values.count == 1 { return values[0] }
-        return try emitAll(Concatenation(axis: axis), values)[0]
+        return try emitAll(Concatenation(axis: axis), try oneCopyPerSample(values))[0]
+    }
+
+    /// Operands to be joined: where some hold samples, a trainable one that repeats itself as often as the batch is
+    /// large is declared to hold one copy per sample.
+    private mutating func oneCopyPerSample(_ values: [ValueID]) throws(GraphError) -> [ValueID] {
+        guard followsBatch, batchSize > 1, let factor = batchFactor(of: values)
+        else { return values }
+        var result = values
+        for (index, value) in values.enumerated() {
+            let shape = self.shape(of: value)
+            guard graph[value].batch == .free, graph[value].dependsOnParameter, factor.outer == 1, factor.inner == 1,
+                shape[factor.axis] == batchSize, let copy = try collapsed(value, axis: factor.axis)
+            else { continue }
+            let repeated = try broadcast(copy, to: shape)
+            if graph[repeated].batch == .free { markBatched(repeated, factor) }
+            result[index] = repeated
+        }
+        return result
+    }
+
+    private func batchFactor(of values: [ValueID]) -> BatchFactor? {
+        values.lazy.compactMap { self.graph[$0].batch.factor }.first
     }
 
     /// Entries `range` of `axis`.

@@ -84,6 +84,17 @@ public struct Gathering: ExecutableOperation, ElementMove {
             indices: try builder.view(indices, places), gradients: gradients, tableShape: shape, in: builder)
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        let indices = builder.shape(of: node.inputs[1])
+        if (self.axis..<self.axis + indices.count).contains(axis) {
+            guard let own = try builder.collapsed(node.inputs[1], axis: axis - self.axis) else { return nil }
+            return try builder.emit(self, node.inputs[0], own)
+        }
+        let source = axis < self.axis ? axis : axis - indices.count + 1
+        guard let own = try builder.collapsed(node.inputs[0], axis: source) else { return nil }
+        return try builder.emit(self, own, node.inputs[1])
+    }
+
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool {
         guard let indices = constants[1]?.int64Values else { return false }
         let entries = indices.compactMap { wrappedIndex($0, inputs[0].shape[axis]) }

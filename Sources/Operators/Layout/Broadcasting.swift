@@ -37,6 +37,19 @@ public struct Broadcasting: ExecutableOperation, ElementMove {
         try builder.broadcastSite(of: node, operand: index, elementGradient: outputGradients[0])
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        let before = builder.shape(of: node.inputs[0])
+        let source = axis - (shape.count - before.count)
+        var input = node.inputs[0]
+        if source >= 0, before[source] != 1 {
+            guard let own = try builder.collapsed(input, axis: source) else { return nil }
+            input = own
+        }
+        var collapsed = shape
+        collapsed[axis] = 1
+        return try builder.broadcast(input, to: collapsed)
+    }
+
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool {
         inputs[0].count == shape.elementCount
     }

@@ -52,6 +52,16 @@ public struct Concatenation: ExecutableOperation, ElementMove {
         return try builder.slice(gradient, axis: axis, start..<start + builder.shape(of: node.inputs[index])[axis])
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        guard axis != self.axis else { return nil }
+        var inputs: [ValueID] = []
+        for input in node.inputs {
+            guard let own = try builder.collapsed(input, axis: axis) else { return nil }
+            inputs.append(own)
+        }
+        return try builder.concatenate(inputs, axis: self.axis)
+    }
+
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { true }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

@@ -46,6 +46,13 @@ public struct Slicing: ExecutableOperation, ElementMove {
         return try builder.emit(SlicePlacement(starts: starts, steps: steps, shape: shape), gradient)
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        guard let input = try builder.collapsed(node.inputs[0], axis: axis) else { return nil }
+        var (starts, counts) = (starts, counts)
+        (starts[axis], counts[axis]) = (0, 1)
+        return try builder.emit(Slicing(starts: starts, steps: steps, counts: counts), input)
+    }
+
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { !steps.contains(0) }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

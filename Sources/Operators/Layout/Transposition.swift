@@ -27,6 +27,11 @@ public struct Transposition: ExecutableOperation, ElementMove {
         return try builder.transpose(gradient, permutation.indices.map { permutation.firstIndex(of: $0)! })
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        guard let input = try builder.collapsed(node.inputs[0], axis: permutation[axis]) else { return nil }
+        return try builder.transpose(input, permutation)
+    }
+
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { true }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

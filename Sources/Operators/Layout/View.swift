@@ -26,6 +26,18 @@ public struct View: ExecutableOperation, ElementMove {
 
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool { true }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        // An axis of the same size behind the same number of elements is the same axis.
+        let before = builder.shape(of: node.inputs[0])
+        guard let source = before.indices.first(where: {
+            before[$0] == shape[axis] && before[..<$0].elementCount == shape[..<axis].elementCount
+        }), let input = try builder.collapsed(node.inputs[0], axis: source)
+        else { return nil }
+        var collapsed = shape
+        collapsed[axis] = 1
+        return try builder.view(input, collapsed)
+    }
+
     public var viewedInput: Int? { 0 }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

@@ -69,9 +69,47 @@ public struct GraphBuilder {
         } catch {
             throw error.at("\(origin)")
         }
-        let outputs = fold(operation, inputs, types) ?? append(operation, inputs, types)
+        var outputs = fold(operation, inputs, types)
+        if outputs == nil { outputs = append(operation, try singleCopies(operation, inputs, types), types) }
         known[key] = outputs
-        return outputs
+        return outputs!
+    }
+
+    /// The inputs, where the operation broadcasts, with one copy in place of a batch of equal ones.
+    ///
+    /// Exporters repeat what is the same for every sample (position embeddings, say) as often as the batch is large.
+    /// A trainable tensor inside must be seen once per sample, not as rows that belong to one sample each.
+    private mutating func singleCopies(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType])
+        throws(GraphError) -> [ValueID]
+    {
+        guard followsBatch, batchSize > 1, inputs.contains(where: { graph[$0].batch.factor != nil }) else { return inputs }
+        var result = inputs
+        for (index, input) in inputs.enumerated() {
+            let value = graph[input]
+            guard value.batch == .free, value.dependsOnParameter else { continue }
+            for axis in value.type.shape.indices where value.type.shape[axis] == batchSize {
+                var candidate = result
+                guard let copy = try collapsed(input, axis: axis) else { continue }
+                candidate[index] = copy
+                guard let found = try? operation.outputTypes(for: candidate.map(type(of:))), found == types,
+                    (try? operation.batchFactors(operands(candidate), outputs: types)) != nil
+                else { continue }
+                result = candidate
+                break
+            }
+        }
+        return result
+    }
+
+    /// The value with one entry on `axis` in place of several equal ones; nil if they are not known to be equal.
+    public mutating func collapsed(_ value: ValueID, axis: Int) throws(GraphError) -> ValueID? {
+        let type = type(of: value)
+        if type.shape[axis] == 1 { return value }
+        if let constant = constant(value) { return constant.collapsed(axis: axis).map { addConstant($0) } }
+        guard let node = graph.producer(of: value), node.outputs.count == 1, graph[value].batch == .free else {
+            return nil
+        }
+        return try node.operation.collapsed(axis, of: node, in: &self)
     }
 
     private mutating func fold(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType]) -> [ValueID]? {
@@ -110,16 +148,19 @@ public struct GraphBuilder {
             // One sample cannot meet another; wherever it lies, it is the whole tensor.
             return types.map { .factor(BatchFactor(axis: 0, outer: 1, inner: $0.shape.first ?? 1)) }
         }
-        let operands = inputs.map { input in
-            BatchOperand(
-                type: type(of: input), factor: graph[input].batch.factor, constant: constant(input),
-                batchSize: batchSize)
-        }
         do {
-            return try operation.batchFactors(operands, outputs: types).map { $0.map { .factor($0) } ?? .free }
+            return try operation.batchFactors(operands(inputs), outputs: types).map { $0.map { .factor($0) } ?? .free }
         } catch {
             mixingNodes.append(MixingNode(origin: origin, mixing: error))
             return types.map { _ in .mixed }
+        }
+    }
+
+    private func operands(_ inputs: [ValueID]) -> [BatchOperand] {
+        inputs.map { input in
+            BatchOperand(
+                type: type(of: input), factor: graph[input].batch.factor, constant: constant(input),
+                batchSize: batchSize)
         }
     }
 

@@ -31,6 +31,10 @@ public protocol Operation: Hashable, Sendable, CustomStringConvertible {
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> any Site
 
+    /// Emits the node's only output with the first of its entries on `axis` alone, if all entries along that axis are
+    /// known to be equal; nil if they are not. Asked of nodes that no sample reaches.
+    func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID?
+
     /// Input whose memory output 0 may share because it holds the same bytes in the same order.
     var viewedInput: Int? { get }
 
@@ -52,6 +56,10 @@ extension Operation {
         throw GraphError.unsupported(
             "\(node.origin.operatorType) has no per-sample rule for a parameter at input \(index); freeze it with --frozen"
         ).at("\(node.origin)")
+    }
+
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        nil
     }
 
     public var viewedInput: Int? { nil }

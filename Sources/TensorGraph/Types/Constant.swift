@@ -69,6 +69,29 @@ public final class Constant: @unchecked Sendable {  // the bytes never change af
         }
     }
 
+    /// The constant with one entry on `axis`; nil unless all entries along it are equal.
+    func collapsed(axis: Int) -> Constant? {
+        let outer = type.shape[..<axis].elementCount
+        let entries = type.shape[axis]
+        let run = type.shape[(axis + 1)...].elementCount * type.elementType.size
+        guard entries > 0 else { return nil }
+        for index in 0..<outer {
+            let start = index * entries * run
+            let first = bytes[start..<start + run]
+            for entry in 1..<entries where !first.elementsEqual(bytes[start + entry * run..<start + (entry + 1) * run]) {
+                return nil
+            }
+        }
+        var shape = type.shape
+        shape[axis] = 1
+        return Constant(type.with(shape: shape)) { memory in
+            for index in 0..<outer {
+                UnsafeMutableRawBufferPointer(rebasing: memory[index * run..<(index + 1) * run]).copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[index * entries * run..<index * entries * run + run]))
+            }
+        }
+    }
+
     /// True if both hold the same elements of the same type.
     public func isIdentical(to other: Constant) -> Bool {
         type == other.type && bytes.prefix(type.byteCount).elementsEqual(other.bytes.prefix(type.byteCount))
