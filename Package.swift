@@ -57,14 +57,19 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["Kernels", "TensorGraph", "Operators"], path: "Tests/TestSupport",
+            swiftSettings: strict),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CVectorKernels"], swiftSettings: strict),
         .testTarget(
             name: "ONNXFormatTests", dependencies: ["ONNXFormat"], resources: [.copy("Fixtures")],
             swiftSettings: strict),
-        .testTarget(name: "TensorGraphTests", dependencies: ["TensorGraph"], swiftSettings: strict),
+        .testTarget(name: "TensorGraphTests", dependencies: ["TensorGraph", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Execution"], swiftSettings: strict),
-        .testTarget(name: "ExecutionTests", dependencies: ["Execution"], swiftSettings: strict),
-        .testTarget(name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution"], swiftSettings: strict),
+        .testTarget(name: "ExecutionTests", dependencies: ["Execution", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "PrivacyAccountingTests", dependencies: ["PrivacyAccounting"], exclude: ["make_golden.py"],
             swiftSettings: strict),

@@ -4,7 +4,7 @@ import TensorGraph
 /// One tensor whose per-sample gradient has a norm of its own, with every place where it meets data.
 ///
 /// Usually a parameter. Where parameters are first moved around in ways that keep norms (joined into one projection,
-/// say) and used nowhere else, it is the moved tensor.
+/// cut into parts), it is the moved tensor, as long as no element of a parameter is seen by two targets.
 struct ParameterTarget {
     let value: ValueID
     /// Parameters whose gradients are told by this target's.
@@ -15,97 +15,160 @@ struct ParameterTarget {
 }
 
 extension ParameterTarget {
-    /// Brings the uses found by a backward pass to the parameters themselves.
+    /// Brings the uses found by a backward pass to tensors whose squared norms add up: to the parameters themselves or
+    /// to rearrangements of them.
     ///
-    /// Rearrangements of one parameter are undone on the site, which keeps its norm rule. A tensor into which several
-    /// parameters are moved element by element keeps the norm as it is. Through any other arithmetic the per-sample
-    /// gradients are instantiated and pulled back, node by node.
-    /// - Throws: `GraphError` `unsupported` where parameters reach data through a node without a gradient.
-    static func collect(_ uses: [ParameterUse], in builder: inout GraphBuilder) throws(GraphError) -> [ParameterTarget] {
+    /// Through arithmetic that keeps no norms (products of parameters, normalised weights, a table read at constant
+    /// places) sites are instantiated, and their gradients pulled back sample by sample.
+    /// - Throws: `GraphError` `unsupported` where an operation on parameters has no gradient.
+    static func collect(_ uses: [ParameterUse], in builder: inout GraphBuilder) throws(GraphError) -> [ParameterTarget]
+    {
+        var collector = Collector()
+        let found = try collector.targets(uses, in: &builder)
+        collector.shared = sharedParameters(found, in: builder.graph)
+        return collector.shared.isEmpty ? found : try collector.targets(uses, in: &builder)
+    }
+
+    /// The uses as they are, target by target: enough for sums of gradients, which are pulled back once afterwards.
+    static func unmoved(_ uses: [ParameterUse], in builder: GraphBuilder) -> [ParameterTarget] {
         var targets: [ParameterTarget] = []
-        for use in uses.reversed() { try add(use, to: &targets, in: &builder) }
-        while let index = indexToExpand(targets, in: builder) {
-            let target = targets.remove(at: index)
-            let node = builder.graph.producer(of: target.value)!
-            builder.origin = node.origin
-            for (site, output) in zip(target.sites, target.outputs) {
-                let instantiated = PerSampleSite(
-                    gradients: try site.perSampleGradients(in: &builder), shape: site.gradientShape, rule: site.ruleName)
-                do {
-                    for (input, own) in try instantiated.pulledBack(to: node, in: &builder) {
-                        try add(ParameterUse(value: input, output: output, site: own), to: &targets, in: &builder)
-                    }
-                } catch {
-                    throw error.at("\(node.origin)")
-                }
+        for use in uses.reversed() {
+            targets.append(use.site, at: use.value, output: use.output) {
+                parametersBehind(use.value, in: builder.graph)
             }
         }
         return targets
     }
 
-    private static func add(_ use: ParameterUse, to targets: inout [ParameterTarget], in builder: inout GraphBuilder)
-        throws(GraphError)
-    {
-        var value = use.value
-        var site = use.site
-        while let (input, earlier) = try rearranged(site, from: value, in: &builder) {
-            value = input
-            site = earlier
+    /// Parameters of which some element is seen by two targets, or twice by one: their norms do not add up.
+    private static func sharedParameters(_ targets: [ParameterTarget], in graph: Graph) -> Set<String> {
+        var seen: [String: [ParameterTarget]] = [:]
+        var shared: Set<String> = []
+        for target in targets {
+            for name in target.parameters {
+                let others = seen[name, default: []]
+                if !others.allSatisfy({ isDisjoint($0.value, target.value, in: graph) }) { shared.insert(name) }
+                seen[name] = others + [target]
+            }
         }
-        if let index = targets.firstIndex(where: { $0.value == value }) {
-            targets[index].sites.append(site)
-            targets[index].outputs.append(use.output)
-        } else {
-            targets.append(
-                ParameterTarget(
-                    value: value, parameters: parameters(of: value, in: builder) ?? [], sites: [site],
-                    outputs: [use.output]))
+        return shared
+    }
+
+    /// True if both values are slices of one tensor without a common element.
+    private static func isDisjoint(_ left: ValueID, _ right: ValueID, in graph: Graph) -> Bool {
+        guard let first = graph.producer(of: left), let second = graph.producer(of: right),
+            first.inputs == second.inputs, let first = first.operation as? Slicing,
+            let second = second.operation as? Slicing
+        else { return false }
+        return first.starts.indices.contains { axis in
+            !first.entries(of: axis).overlaps(second.entries(of: axis))
         }
     }
 
-    /// The site seen from before the node that computes `value`, if the node only rearranges one tensor.
-    private static func rearranged(_ site: any Site, from value: ValueID, in builder: inout GraphBuilder)
-        throws(GraphError) -> (ValueID, any Site)?
-    {
-        guard let node = builder.graph.producer(of: value), node.inputs.count == 1 else { return nil }
+    /// The parameters that a value is computed from.
+    private static func parametersBehind(_ value: ValueID, in graph: Graph) -> [String] {
+        if case .parameter(let name) = graph[value].source { return [name] }
+        guard let node = graph.producer(of: value) else { return [] }
+        var names: [String] = []
+        for input in node.inputs where graph[input].dependsOnParameter {
+            for name in parametersBehind(input, in: graph) where !names.contains(name) { names.append(name) }
+        }
+        return names
+    }
+}
+
+extension Slicing {
+    /// The entries of an axis between which all chosen ones lie.
+    fileprivate func entries(of axis: Int) -> Range<Int> {
+        if counts[axis] == 0 { return 0..<0 }
+        let last = starts[axis] + (counts[axis] - 1) * steps[axis]
+        return min(starts[axis], last)..<max(starts[axis], last) + 1
+    }
+}
+
+/// Follows sites from the data towards the parameters.
+private struct Collector {
+    /// Parameters for which only they themselves are a target.
+    var shared: Set<String> = []
+
+    func targets(_ uses: [ParameterUse], in builder: inout GraphBuilder) throws(GraphError) -> [ParameterTarget] {
+        var targets: [ParameterTarget] = []
+        for use in uses.reversed() {
+            try follow(use.site, at: use.value, output: use.output, into: &targets, in: &builder)
+        }
+        return targets
+    }
+
+    private func follow(
+        _ site: any Site, at value: ValueID, output: ValueID, into targets: inout [ParameterTarget],
+        in builder: inout GraphBuilder
+    ) throws(GraphError) {
+        guard let node = builder.graph.producer(of: value) else {
+            guard case .parameter(let name) = builder.graph[value].source else { return }
+            targets.append(site, at: value, output: output) { [name] }
+            return
+        }
         builder.origin = node.origin
-        if node.operation is Convert { return (node.inputs[0], site) }
+        if let earlier = try moved(site, before: node, in: &builder) {
+            return try follow(earlier, at: node.inputs[0], output: output, into: &targets, in: &builder)
+        }
+        if let names = rearranged(value, in: builder), shared.isDisjoint(with: names) {
+            targets.append(site, at: value, output: output) { names }
+            return
+        }
+        let pullback = PerSamplePullback(
+            node: node, value: value, gradients: try site.perSampleGradients(in: &builder))
+        for (index, input) in node.inputs.enumerated() where builder.graph[input].dependsOnParameter {
+            guard let gradients = try pullback.gradients(ofInput: index, in: &builder) else { continue }
+            let earlier = PerSampleSite(gradients: gradients, shape: builder.shape(of: input), rule: site.ruleName)
+            try follow(earlier, at: input, output: output, into: &targets, in: &builder)
+        }
+    }
+
+    /// The site seen from before a node that moves the elements of one tensor, if the site can say it.
+    private func moved(_ site: any Site, before node: Node, in builder: inout GraphBuilder) throws(GraphError)
+        -> (any Site)?
+    {
+        guard node.inputs.count == 1 else { return nil }
+        if node.operation is Convert { return site }
         let shape = builder.shape(of: node.inputs[0])
         if let earlier = try site.pulledBack(through: node.operation, inputShape: shape, in: &builder) {
-            return (node.inputs[0], earlier)
+            return earlier
         }
         guard node.operation is View || node.operation is Transposition else { return nil }
         let instantiated = PerSampleSite(
             gradients: try site.perSampleGradients(in: &builder), shape: site.gradientShape, rule: site.ruleName)
-        return try instantiated.pulledBack(through: node.operation, inputShape: shape, in: &builder).map {
-            (node.inputs[0], $0)
-        }
+        return try instantiated.pulledBack(through: node.operation, inputShape: shape, in: &builder)
     }
 
-    /// The parameters that a derived tensor is made of if every element of it is one element of one of them, else nil.
-    private static func parameters(of value: ValueID, in builder: GraphBuilder) -> [String]? {
+    /// The parameters that a tensor is made of, if every element of it is an element of one of them; a parameter is
+    /// named twice if it enters twice. Nil if the tensor is more than a rearrangement.
+    private func rearranged(_ value: ValueID, in builder: GraphBuilder) -> [String]? {
         if case .parameter(let name) = builder.graph[value].source { return [name] }
-        guard let node = builder.graph.producer(of: value) else { return [] }
-        let types = node.inputs.map(builder.type(of:))
-        let move = node.operation as? any ElementMove
-        guard move?.isInjective(inputs: types, constants: node.inputs.map(builder.constant)) == true else { return nil }
+        guard let node = builder.graph.producer(of: value), let move = node.operation as? any ElementMove,
+            move.isInjective(
+                inputs: node.inputs.map(builder.type(of:)), constants: node.inputs.map(builder.constant))
+        else { return nil }
         var names: [String] = []
-        for input in node.inputs where builder.graph[input].dependsOnParameter {
-            guard let own = parameters(of: input, in: builder) else { return nil }
+        // Float inputs are the data of a move; a frozen part has no share in the gradient's norm.
+        for input in node.inputs where builder.type(of: input).elementType.isFloatingPoint {
+            guard let own = rearranged(input, in: builder) else { return nil }
             names += own
         }
         return names
     }
+}
 
-    /// The latest derived tensor that cannot stand for its parameters: it is no mere rearrangement of them, or norms
-    /// would not add up because a parameter is seen by another target too, or twice by this one.
-    private static func indexToExpand(_ targets: [ParameterTarget], in builder: GraphBuilder) -> Int? {
-        var count: [String: Int] = [:]
-        for target in targets { for name in target.parameters { count[name, default: 0] += 1 } }
-        let candidates = targets.indices.filter { index in
-            guard builder.graph.producer(of: targets[index].value) != nil else { return false }
-            let parameters = targets[index].parameters
-            return parameters.isEmpty || parameters.contains { count[$0]! > 1 }
+extension [ParameterTarget] {
+    /// Adds a site to the target of `value`, or a new target.
+    fileprivate mutating func append(
+        _ site: any Site, at value: ValueID, output: ValueID, parameters: () -> [String]
+    ) {
+        if let index = firstIndex(where: { $0.value == value }) {
+            self[index].sites.append(site)
+            self[index].outputs.append(output)
+        } else {
+            append(ParameterTarget(value: value, parameters: parameters(), sites: [site], outputs: [output]))
         }
         return candidates.max { targets[$0].value < targets[$1].value }
     }

@@ -16,7 +16,12 @@ struct LayerGroups {
         var groupOfOutput: [ValueID: Int] = [:]
         var result: [[Int]] = []
         for target in order {
-            let layer = targets[target].outputs.lazy.compactMap { Self.layerOutput(before: $0, in: graph) }
+            let outputs = targets[target].outputs
+            // Parts of one parameter have one group, so that every parameter has one; so have those of one weight.
+            let layer =
+                result.firstIndex { $0.contains { Self.shareParameter(targets[$0], targets[target]) } }
+                ?? outputs.lazy.compactMap { groupOfOutput[$0] }.first
+                ?? outputs.lazy.compactMap { Self.layerOutput(before: $0, in: graph) }
                 .compactMap { groupOfOutput[$0] }.first
             let group = layer ?? result.count
             if layer == nil { result.append([]) }
@@ -24,6 +29,10 @@ struct LayerGroups {
             for output in targets[target].outputs { groupOfOutput[output] = group }
         }
         groups = result
+    }
+
+    private static func shareParameter(_ left: ParameterTarget, _ right: ParameterTarget) -> Bool {
+        !Set(left.parameters).isDisjoint(with: right.parameters)
     }
 
     /// The output of the weight to which the parameter added at `output` is the bias; nil if it is none.

@@ -55,7 +55,8 @@ struct TargetNorm {
                 fallthrough
             case .kept:
                 let kept = PerSampleSite(
-                    gradients: try site.perSampleGradients(in: &builder), shape: site.gradientShape, rule: site.ruleName)
+                    gradients: try site.perSampleGradients(in: &builder), shape: site.gradientShape, rule: site.ruleName
+                )
                 squares = try builder.emit(SquaredNorms(), kept.gradients)
                 (rule, contracted) = (.kept, [kept])
             }
@@ -92,7 +93,11 @@ struct TargetNorm {
             var partners: [any Site] = []
             var others: [any Site] = []
             for site in rest {
-                if try first.merged(with: [site], in: &builder) != nil { partners.append(site) } else { others.append(site) }
+                if try first.merged(with: [site], in: &builder) != nil {
+                    partners.append(site)
+                } else {
+                    others.append(site)
+                }
             }
             result.append(partners.isEmpty ? first : try first.merged(with: partners, in: &builder) ?? first)
             rest = others
@@ -101,7 +106,8 @@ struct TargetNorm {
     }
 
     /// n^2 = sum_k n_k^2 + 2 sum_{k<l} <G_k, G_l>, if every norm and every pair has an exact rule.
-    private static func crossedNorms(_ sites: [any Site], in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+    private static func crossedNorms(_ sites: [any Site], in builder: inout GraphBuilder) throws(GraphError) -> ValueID?
+    {
         var terms: [ValueID] = []
         var coefficients: [Double] = []
         for (index, site) in sites.enumerated() {

@@ -53,21 +53,19 @@ public struct PrivateStep: Sendable {
 
         let backward = try Backpropagation(
             from: loss, seed: ones, forwardNodeCount: forwardNodeCount, in: &builder)
-        var targets = try ParameterTarget.collect(backward.uses, in: &builder)
+        let isPrivate = options.mode != .nonPrivate
+        let targets =
+            isPrivate
+            ? try ParameterTarget.collect(backward.uses, in: &builder)
+            : ParameterTarget.unmoved(backward.uses, in: builder)
         guard !targets.isEmpty else {
             throw GraphError.invalid("the loss depends on no trainable parameter; choose some with --trainable")
         }
         let groups = LayerGroups(targets, style: options.style, in: builder.graph).groups
-        var contracted: [[any Site]]
-        var factors: [ValueID]
+        var factors = groups.map { _ in weights }
         var rules: [Rule] = []
-
-        if options.mode == .nonPrivate {
-            contracted = []
-            for target in targets { contracted.append(try TargetNorm.merged(target.sites, in: &builder)) }
-            factors = groups.map { _ in weights }
-            for target in targets { rules.append(Rule(target, site: target.sites[0].ruleName, norm: "none")) }
-        } else {
+        var terms: [ContractionTerm] = []
+        if isPrivate {
             var norms: [TargetNorm] = []
             for target in targets { norms.append(try TargetNorm(target, mode: options.mode, in: &builder)) }
             for (target, norm) in zip(targets, norms) {
@@ -79,7 +77,16 @@ public struct PrivateStep: Sendable {
             let outputs = try builder.emitAll(clip, [weights, loss] + squares)
             builder.addOutput(Self.norms, outputs[0])
             factors = Array(outputs.dropFirst())
-            contracted = norms.map(\.contracted)
+            for (group, members) in groups.enumerated() {
+                for member in members {
+                    terms += norms[member].contracted.map {
+                        ContractionTerm(value: targets[member].value, site: $0, factors: factors[group])
+                    }
+                }
+            }
+        } else {
+            terms = try ContractionTerm.all(targets, factors: weights, in: &builder)
+            for target in targets { rules.append(Rule(target, site: target.sites[0].ruleName, norm: "none")) }
         }
         builder.addOutput(Self.losses, loss)
         for (group, factor) in factors.enumerated() { builder.addOutput(Self.factors(group: group), factor) }
@@ -88,24 +95,20 @@ public struct PrivateStep: Sendable {
             // The second backward pass carries the factors in its seed; the contraction only leaves samples out.
             guard factors.count == 1 else {
                 throw GraphError.unsupported(
-                    "two-pass ghost clipping has one factor per sample; use --clipping-style flat or --clipping-mode bk")
+                    "two-pass ghost clipping has one factor per sample; use --clipping-style flat or --clipping-mode bk"
+                )
             }
             let reweighted = try Backpropagation(
                 from: loss, seed: factors[0], forwardNodeCount: forwardNodeCount, in: &builder)
-            targets = try ParameterTarget.collect(reweighted.uses, in: &builder)
-            contracted = []
-            for target in targets { contracted.append(try TargetNorm.merged(target.sites, in: &builder)) }
-            factors = [try builder.emit(TakesPart(), factors[0])]
+            terms = try ContractionTerm.all(
+                ParameterTarget.unmoved(reweighted.uses, in: builder),
+                factors: try builder.emit(TakesPart(), factors[0]), in: &builder)
         }
 
-        var groupOfTarget = [Int](repeating: 0, count: targets.count)
-        for (group, members) in groups.enumerated() { for member in members { groupOfTarget[member] = group } }
         var gradients: [(value: ValueID, gradient: ValueID)] = []
-        for (index, target) in targets.enumerated() {
-            for site in contracted[index] {
-                let sum = try site.contraction(factors: factors[groupOfTarget[index]], in: &builder)
-                gradients.append((target.value, try builder.view(sum, builder.shape(of: target.value))))
-            }
+        for term in terms {
+            let sum = try term.site.contraction(factors: term.factors, in: &builder)
+            gradients.append((term.value, try builder.view(sum, builder.shape(of: term.value))))
         }
         var pullback = try ParameterPullback(gradients, forwardNodeCount: forwardNodeCount, in: &builder)
         var unreached: [String] = []
@@ -117,7 +120,9 @@ public struct PrivateStep: Sendable {
             }
         }
         graph = builder.finish()
-        self.groups = groups.map { $0.flatMap { targets[$0].parameters } }
+        self.groups = groups.map { members in
+            members.flatMap { targets[$0].parameters }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        }
         self.rules = rules
         self.unreached = unreached
     }
@@ -130,6 +135,26 @@ public struct PrivateStep: Sendable {
         case .mixed:
             throw builder.mixingNodes(before: loss)[0].error
         }
+    }
+}
+
+/// A part of a parameter's clipped sum: what one site contributes with its samples' factors.
+private struct ContractionTerm {
+    let value: ValueID
+    let site: any Site
+    let factors: ValueID
+
+    /// The terms of all targets with the same factors, sites with a common rule joined.
+    static func all(_ targets: [ParameterTarget], factors: ValueID, in builder: inout GraphBuilder) throws(GraphError)
+        -> [ContractionTerm]
+    {
+        var terms: [ContractionTerm] = []
+        for target in targets {
+            for site in try TargetNorm.merged(target.sites, in: &builder) {
+                terms.append(ContractionTerm(value: target.value, site: site, factors: factors))
+            }
+        }
+        return terms
     }
 }
 

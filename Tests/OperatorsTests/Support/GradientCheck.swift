@@ -1,6 +1,7 @@
-@testable import Operators
 import TensorGraph
 import Testing
+
+@testable import Operators
 
 /// Runs an operation on constants; all of its outputs.
 func run(_ operation: any Operation, _ inputs: [Constant], threads: Int = 2) throws -> [Constant] {

@@ -2,7 +2,8 @@ import Kernels
 import Operators
 import TensorGraph
 
-/// Runs a graph node by node, every output in memory of its own.
+/// Runs a graph node by node, every output in memory of its own. Inputs and parameters that nothing reads need not be
+/// given.
 func evaluate(_ graph: Graph, inputs: [String: Constant], parameters: [String: Constant] = [:], threads: Int = 2)
     -> [String: Constant]
 {
@@ -11,8 +12,13 @@ func evaluate(_ graph: Graph, inputs: [String: Constant], parameters: [String: C
     for (index, value) in graph.values.enumerated() {
         if let constant = value.constant { values[ValueID(index: index)] = constant }
     }
-    for (name, value) in graph.inputs { values[value] = checked(inputs[name], graph.type(of: value), name) }
-    for (name, value) in graph.parameters { values[value] = checked(parameters[name], graph.type(of: value), name) }
+    let readers = graph.readers
+    for (name, value) in graph.inputs where readers[value.index] > 0 {
+        values[value] = checked(inputs[name], graph.type(of: value), name)
+    }
+    for (name, value) in graph.parameters where readers[value.index] > 0 {
+        values[value] = checked(parameters[name], graph.type(of: value), name)
+    }
     for node in graph.nodes {
         let operands = node.inputs.map { values[$0]! }
         let types = node.outputs.map(graph.type(of:))

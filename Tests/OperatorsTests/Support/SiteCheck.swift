@@ -41,7 +41,8 @@ struct SiteCase: Sendable, CustomTestStringConvertible {
                 var unit = [Float](repeating: 0, count: count)
                 unit[component] = 1
                 let y = evaluate(
-                    graph, inputs: ["x": one], parameters: ["w": Constant(unit, shape: parameterShape)], threads: 1)["y"]!
+                    graph, inputs: ["x": one], parameters: ["w": Constant(unit, shape: parameterShape)], threads: 1)[
+                        "y"]!
                 return dot(y.doubles, g)
             }
         }

@@ -1,0 +1,49 @@
+import Operators
+import TensorGraph
+
+/// Every sample's gradient of the inputs of a node that no sample reaches, from every sample's gradient of its output.
+struct PerSamplePullback {
+    let node: Node
+    /// The output of the node that has gradients.
+    let value: ValueID
+    /// [B] + the output's shape.
+    let gradients: ValueID
+
+    /// [B] + the input's shape; nil if no gradient flows.
+    func gradients(ofInput index: Int, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        let shape = builder.shape(of: node.inputs[index])
+        switch node.operation {
+        case let operation as Concatenation:
+            let start = node.inputs[..<index].reduce(0) { $0 + builder.shape(of: $1)[operation.axis] }
+            return try builder.slice(
+                gradients, axis: operation.axis + 1, start..<start + shape[operation.axis])
+        case let operation as Slicing:
+            let placement = SlicePlacement(
+                starts: [0] + operation.starts, steps: [1] + operation.steps, shape: [builder.batchSize] + shape)
+            return try builder.emit(placement, gradients)
+        case let operation as Gathering where index == 0:
+            let adjoint = GatheringAdjoint(axis: operation.axis + 1, shape: [builder.batchSize] + shape)
+            return try builder.emit(adjoint, gradients, node.inputs[1])
+        default:
+            return try sampleBySample(index, shape, in: &builder)
+        }
+    }
+
+    /// The operation's own gradient rule, once for each sample.
+    private func sampleBySample(_ index: Int, _ shape: [Int], in builder: inout GraphBuilder) throws(GraphError)
+        -> ValueID?
+    {
+        let outputShape = builder.shape(of: value)
+        var results: [ValueID] = []
+        for sample in 0..<builder.batchSize {
+            let own = try builder.view(
+                try builder.slice(gradients, axis: 0, sample..<sample + 1), outputShape)
+            guard
+                let gradient = try node.operation.inputGradient(
+                    index, of: node, outputGradients: node.outputs.map { $0 == value ? own : nil }, in: &builder)
+            else { return nil }
+            results.append(try builder.view(gradient, [1] + shape))
+        }
+        return try builder.concatenate(results, axis: 0)
+    }
+}

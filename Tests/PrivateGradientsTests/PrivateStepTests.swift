@@ -1,0 +1,101 @@
+import PrivateGradients
+import TensorGraph
+import TestSupport
+import Testing
+
+/// Private steps of whole models against per-sample gradients by finite differences.
+@Suite struct PrivateStepTests {
+    private static let batch = 4
+
+    /// A threshold between the norms, so that some samples are clipped and some are not.
+    private static func threshold(_ norms: [Double]) -> Double {
+        let sorted = norms.sorted()
+        return (sorted[1] + sorted[2]) / 2
+    }
+
+    @Test(arguments: PrivateModel.all)
+    func everyModeFunctionAndStyle(_ model: PrivateModel) throws {
+        let data = model.data(batch: Self.batch, seed: 11)
+        let parameters = model.initialValues(seed: 12)
+        let oracle = try StepOracle(model, data: data, parameters: parameters, batch: Self.batch)
+        let names = model.parameters.map(\.name)
+        let bound = Self.threshold(oracle.norms(names))
+        for mode in ClippingMode.allCases where mode != .nonPrivate {
+            for function in [.abadi, .automatic(gamma: 0.01), .normalized, .global(bound: bound)] as [ClippingFunction]
+            {
+                for style in ClippingStyle.allCases where mode != .ghost || style == .flat {
+                    let options = ClippingOptions(
+                        mode: mode, function: function, style: style, clippingNorm: 0.75 * bound)
+                    let runner = try StepRunner(model, options, parameters: parameters, batch: Self.batch)
+                    try check(runner, data, model, options, oracle)
+                }
+            }
+        }
+    }
+
+    private func check(
+        _ runner: StepRunner, _ data: [String: Constant], _ model: PrivateModel, _ options: ClippingOptions,
+        _ oracle: StepOracle
+    ) throws {
+        let result = runner.run(data)
+        let place: Comment = "\(options.mode.rawValue), \(options.function), \(options.style.rawValue)"
+        let names = model.parameters.map(\.name)
+        let groups = options.style == .flat ? [names] : model.layers
+        try #require(runner.step.groups.map(Set.init) == groups.map(Set.init), place)
+        #expect(runner.step.unreached.isEmpty, place)
+        #expect(relativeError(result.losses, oracle.losses) < 1e-5, place)
+        #expect(relativeError(result.norms!, oracle.norms(names)) < 2e-5, place)
+        let threshold = options.clippingNorm / Double(groups.count).squareRoot()
+        let scale = oracle.gradients.flatMap { $0.values.joined() }.map(\.magnitude).max()!
+        for (group, members) in groups.enumerated() {
+            let factors = oracle.norms(members).map {
+                StepOracle.factor(options.function, norm: $0, threshold: threshold)
+            }
+            #expect(relativeError(result.factors[group], factors) < 2e-5, place)
+            for name in members {
+                let sum = oracle.sum(name, factors: factors)
+                #expect(
+                    relativeError(result.sums[name]!, sum, floor: 0.01 * scale * factors.max()!) < 5e-5,
+                    "\(place), sum of \(name)")
+            }
+        }
+    }
+
+    @Test(arguments: PrivateModel.all)
+    func ordinaryGradientsAreSumsOverTheSamples(_ model: PrivateModel) throws {
+        let data = model.data(batch: Self.batch, seed: 21)
+        let parameters = model.initialValues(seed: 22)
+        let oracle = try StepOracle(model, data: data, parameters: parameters, batch: Self.batch)
+        let runner = try StepRunner(
+            model, ClippingOptions(mode: .nonPrivate), parameters: parameters, batch: Self.batch)
+        for weights in [[1, 1, 1, 1], [1, 0, 1, 0]] as [[Float]] {
+            let result = runner.run(data, weights: weights)
+            #expect(result.norms == nil)
+            for (name, _) in model.parameters {
+                let sum = oracle.sum(name, factors: weights.map(Double.init))
+                #expect(relativeError(result.sums[name]!, sum, floor: 0.01) < 5e-5, "sum of \(name)")
+            }
+        }
+    }
+
+    /// A batch of one is another graph: its batch is not followed.
+    @Test(arguments: PrivateModel.all)
+    func batchesOfOneAddUpToTheBatch(_ model: PrivateModel) throws {
+        let data = model.data(batch: Self.batch, seed: 31)
+        let parameters = model.initialValues(seed: 32)
+        for mode in ClippingMode.allCases {
+            let options = ClippingOptions(mode: mode, clippingNorm: 0.5)
+            let whole = try StepRunner(model, options, parameters: parameters, batch: Self.batch).run(data)
+            let single = try StepRunner(model, options, parameters: parameters, batch: 1)
+            let parts = (0..<Self.batch).map { single.run(model.sample($0, of: data)) }
+            #expect(relativeError(parts.flatMap(\.losses), whole.losses) < 1e-5)
+            if let norms = whole.norms { #expect(relativeError(parts.flatMap { $0.norms! }, norms) < 2e-5) }
+            for (name, _) in model.parameters {
+                let sum = whole.sums[name]!.indices.map { element in
+                    parts.reduce(0) { $0 + $1.sums[name]![element] }
+                }
+                #expect(relativeError(sum, whole.sums[name]!, floor: 0.01) < 5e-5, "\(mode.rawValue), sum of \(name)")
+            }
+        }
+    }
+}

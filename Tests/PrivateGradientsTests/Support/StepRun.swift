@@ -1,0 +1,52 @@
+import Execution
+import Kernels
+import PrivateGradients
+import TensorGraph
+import TestSupport
+
+/// A private step that is planned and can be run.
+struct StepRunner {
+    let step: PrivateStep
+    private let plan: Plan
+    private let batch: Int
+
+    init(
+        _ model: PrivateModel, _ options: ClippingOptions, parameters: [String: Constant], batch: Int, threads: Int = 2
+    ) throws {
+        let forward = try model.forward(batch: batch)
+        step = try PrivateStep(forward.builder, loss: forward.loss, options: options)
+        try step.graph.checkWellFormed()
+        let memory = ParameterMemory(model.parameters.map { ($0.name, parameters[$0.name]!) })
+        plan = try Plan(step.graph, parameters: memory, pool: ThreadPool(threads: threads))
+        self.batch = batch
+    }
+
+    /// - Parameter weights: 1 for each sample if nil.
+    func run(_ data: [String: Constant], weights: [Float]? = nil) -> StepResult {
+        var inputs = data
+        inputs[PrivateStep.weights] = Constant(weights ?? [Float](repeating: 1, count: batch))
+        for (name, value) in inputs {
+            plan.inputMemory(name)!.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: value.bytes[..<value.type.byteCount]))
+        }
+        plan.run()
+        var sums: [String: [Double]] = [:]
+        for (name, _) in step.graph.parameters { sums[name] = plan.output(PrivateStep.sum(of: name))?.doubles }
+        return StepResult(
+            losses: plan.output(PrivateStep.losses)!.doubles, norms: plan.output(PrivateStep.norms)?.doubles,
+            factors: step.groups.indices.map { plan.output(PrivateStep.factors(group: $0))!.doubles }, sums: sums)
+    }
+}
+
+/// What a run of a private step released and reported.
+struct StepResult: Equatable {
+    var losses: [Double]
+    /// Nil for ordinary gradients.
+    var norms: [Double]?
+    /// By group, then by sample.
+    var factors: [[Double]]
+    var sums: [String: [Double]]
+
+    /// The norm of all sums together.
+    var sumNorm: Double { norm(sums.values.flatMap { $0 }) }
+}
