@@ -1,10 +1,10 @@
 import Kernels
-import TensorGraph
+public import TensorGraph
 
 extension Binary {
     /// Gradient with respect to operand `index` before it is summed over the axes along which the operand was
     /// broadcast: it has the output's shape. Nil if none flows. Kinks and singular points follow PyTorch.
-    func elementGradient(_ index: Int, of node: Node, _ gradient: ValueID, in builder: inout GraphBuilder)
+    public func elementGradient(_ index: Int, of node: Node, _ gradient: ValueID, in builder: inout GraphBuilder)
         throws(GraphError) -> ValueID?
     {
         guard builder.type(of: node.output).elementType == .float32 else { return nil }

@@ -67,7 +67,7 @@ public struct Select: ExecutableOperation {
     }
 
     /// The output's gradient where operand `index` was selected, else 0; of the output's shape.
-    func elementGradient(_ index: Int, of node: Node, _ gradient: ValueID, in builder: inout GraphBuilder)
+    public func elementGradient(_ index: Int, of node: Node, _ gradient: ValueID, in builder: inout GraphBuilder)
         throws(GraphError) -> ValueID?
     {
         guard index > 0, builder.type(of: node.output).elementType == .float32 else { return nil }

@@ -170,6 +170,5 @@ extension [ParameterTarget] {
         } else {
             append(ParameterTarget(value: value, parameters: parameters(), sites: [site], outputs: [output]))
         }
-        return candidates.max { targets[$0].value < targets[$1].value }
     }
 }

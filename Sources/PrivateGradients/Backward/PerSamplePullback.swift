@@ -24,9 +24,29 @@ struct PerSamplePullback {
         case let operation as Gathering where index == 0:
             let adjoint = GatheringAdjoint(axis: operation.axis + 1, shape: [builder.batchSize] + shape)
             return try builder.emit(adjoint, gradients, node.inputs[1])
+        case is Broadcasting:
+            return try summed(gradients, to: shape, in: &builder)
+        case let operation as Binary:
+            guard let full = try operation.elementGradient(index, of: node, gradients, in: &builder) else { return nil }
+            return try summed(full, to: shape, in: &builder)
+        case let operation as Select:
+            guard let full = try operation.elementGradient(index, of: node, gradients, in: &builder) else { return nil }
+            return try summed(full, to: shape, in: &builder)
+        case is Unary:
+            let ones = builder.addConstant(Constant([Float](repeating: 1, count: shape.elementCount), shape: shape))
+            guard let slope = try node.operation.inputGradient(index, of: node, outputGradients: [ones], in: &builder)
+            else { return nil }
+            return try builder.multiply(gradients, slope)
         default:
             return try sampleBySample(index, shape, in: &builder)
         }
+    }
+
+    /// Sums over the axes along which the input was broadcast, and not over the samples.
+    private func summed(_ full: ValueID, to shape: [Int], in builder: inout GraphBuilder) throws(GraphError) -> ValueID {
+        let padded = shape.leftPadded(toRank: builder.shape(of: value).count)
+        let sum = try builder.sum(full, toBroadcastable: [builder.batchSize] + padded)
+        return try builder.view(sum, [builder.batchSize] + shape)
     }
 
     /// The operation's own gradient rule, once for each sample.
