@@ -57,6 +57,15 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "ConformanceTesting", dependencies: ["Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "onnx-conformance",
+            dependencies: [
+                "Kernels", "ConformanceTesting", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CVectorKernels"], swiftSettings: strict),
         .testTarget(
             name: "ONNXFormatTests", dependencies: ["ONNXFormat"], resources: [.copy("Fixtures")],
