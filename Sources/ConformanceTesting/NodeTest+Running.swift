@@ -1,5 +1,3 @@
-import Execution
-import Foundation
 public import Kernels
 import ONNXFormat
 public import Operators
@@ -44,7 +42,7 @@ extension NodeTest {
             let sets = try dataSets()
             for set in sets {
                 if let difference = try difference(model, graph, set, registry, pool) {
-                    return .failed(sets.count == 1 ? difference : "\(set): \(difference)")
+                    return .failed(sets.count == 1 ? difference : "\(set.name): \(difference)")
                 }
             }
             return .passed
@@ -59,84 +57,20 @@ extension NodeTest {
 
     /// What is wrong with the outputs for one data set, or nil.
     private func difference(
-        _ model: ONNXModel, _ graph: ImportedGraph, _ set: String, _ registry: OperatorRegistry, _ pool: ThreadPool
+        _ model: ONNXModel, _ graph: ImportedGraph, _ set: DataSet, _ registry: OperatorRegistry, _ pool: ThreadPool
     ) throws -> String? {
-        var inputs: [String: Constant] = [:]
-        for (number, input) in model.graph.inputs.enumerated() {
-            guard case .tensor = input.type else {
-                throw GraphError(.unsupported, "inputs of type \(input.type) are not computed with", at: input.name)
-            }
-            inputs[input.name] = try tensor("input_\(number).pb", in: set).constant()
-        }
-        let results = try evaluate(graph, inputs, registry, pool)
+        let inputs = try set.inputs(of: model.graph)
+        let results = try TestRun(graph, registry, pool).outputs(for: inputs)
         for (number, output) in model.graph.outputs.enumerated() {
-            guard case .tensor = output.type else {
-                throw GraphError(.unsupported, "outputs of type \(output.type) are not computed", at: output.name)
-            }
-            let expected = try tensor("output_\(number).pb", in: set)
-            guard let storage = expected.elementType.storage else {
-                throw GraphError(.unsupported, "outputs of type \(expected.elementType) are not computed", at: output.name)
-            }
-            guard let result = results[output.name], result.type.elementType == storage else {
-                return "output '\(output.name)' is \(results[output.name].map { "\($0.type)" } ?? "missing"), not \(storage)"
+            let expected = try set.expectedOutput(number, output)
+            guard let result = results[output.name], result.type.elementType == expected.elementType.storage else {
+                let type = results[output.name].map { "\($0.type)" } ?? "missing"
+                return "output '\(output.name)' is \(type), not \(expected.elementType)"
             }
             if let difference = try tolerance().difference(result, from: expected) {
                 return "output '\(output.name)' \(difference)"
             }
         }
         return nil
-    }
-
-    private func tensor(_ file: String, in set: String) throws -> ONNXTensor {
-        guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: "\(set)/\(file)")) else {
-            throw ConformanceError("\(set)/\(file): cannot be read")
-        }
-        return try ONNXTensor(serialized: Array(bytes), named: "\(set)/\(file)")
-    }
-
-    /// Tries the inputs as inputs, then lists of integers as initializers, then everything as initializers.
-    private func evaluate(
-        _ graph: ImportedGraph, _ inputs: [String: Constant], _ registry: OperatorRegistry, _ pool: ThreadPool
-    ) throws -> [String: Constant] {
-        let lists = inputs.filter { $1.type.elementType == .int64 && $1.type.rank <= 1 }
-        var constants: [[String: Constant]] = [[:]]
-        for more in [lists, inputs] where more.count > constants.last!.count { constants.append(more) }
-        for known in constants.dropLast() {
-            do {
-                return try evaluate(graph, inputs, knowing: known, registry, pool)
-            } catch let error as GraphError where error.kind == .unsupported {
-                continue
-            }
-        }
-        return try evaluate(graph, inputs, knowing: constants.last!, registry, pool)
-    }
-
-    private func evaluate(
-        _ graph: ImportedGraph, _ inputs: [String: Constant], knowing known: [String: Constant],
-        _ registry: OperatorRegistry, _ pool: ThreadPool
-    ) throws -> [String: Constant] {
-        var graph = graph
-        for port in graph.inputs {
-            guard let constant = known[port.name] else { continue }
-            graph.initializers.append(
-                ImportedGraph.Initializer(name: port.name, dataType: port.dataType, shape: constant.type.shape) {
-                    constant
-                })
-        }
-        graph.inputs.removeAll { known[$0.name] != nil }
-        let sizes = RunSizes(
-            batchSize: 1, inputShapes: inputs.mapValues(\.type.shape),
-            batchFreeInputs: Set(graph.inputs.map(\.name)))
-        var specialized = try Specializer(graph, registry: registry, trainable: []).specialize(sizes, reference: nil)
-        for output in specialized.outputs { specialized.builder.addOutput(output.name, output.value) }
-        let plan = try Plan(specialized.builder.finish(), parameters: ParameterMemory([]), pool: pool)
-        for port in graph.inputs {
-            let input = inputs[port.name]!
-            guard let memory = plan.inputMemory(port.name) else { continue }
-            memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: input.bytes[..<input.type.byteCount]))
-        }
-        plan.run()
-        return Dictionary(
-            plan.graph.outputs.map { ($0.name, plan.output($0.name)!) }, uniquingKeysWith: { first, _ in first })
     }
 }

@@ -12,31 +12,34 @@ public struct NodeTest: Sendable, Hashable, CustomStringConvertible {
 
     public var description: String { name }
 
-    /// Every test below `root`, sorted by name: in the folder itself, or where an installed `onnx` package has them.
+    /// Every test below `root`, by folder and name: in the folder itself, or where an installed `onnx` package has them.
     /// - Throws: `ConformanceError` if there are none.
     public static func all(below root: String) throws(ConformanceError) -> [NodeTest] {
-        for place in ["", "node", "backend/test/data/node", "onnx/backend/test/data/node"] {
-            let folder = place.isEmpty ? root : "\(root)/\(place)"
-            let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-            let tests = entries.sorted().map { NodeTest(folder: "\(folder)/\($0)") }
-                .filter { FileManager.default.fileExists(atPath: $0.modelPath) }
-            if !tests.isEmpty { return tests }
+        for data in ["", "backend/test/data/", "onnx/backend/test/data/"] {
+            let found = ["", "node", "simple", "pytorch-converted", "pytorch-operator"].flatMap { kind in
+                tests(in: "\(root)/\(data)\(kind)")
+            }
+            if !found.isEmpty { return found }
         }
-        throw ConformanceError(
-            "\(root): holds no test_*/model.onnx, nor backend/test/data/node; releases of onnx that ship no test "
-                + "data generate them: see scripts/make_onnx_node_tests.py")
+        throw ConformanceError("\(root): holds no test_*/model.onnx, nor does an installed onnx package begin here")
+    }
+
+    private static func tests(in folder: String) -> [NodeTest] {
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return entries.sorted().map { NodeTest(folder: "\(folder)/\($0)") }
+            .filter { FileManager.default.fileExists(atPath: $0.modelPath) }
     }
 
     var modelPath: String { "\(folder)/model.onnx" }
 
     /// The folders of input and output files, in order.
-    func dataSets() throws(ConformanceError) -> [String] {
+    func dataSets() throws(ConformanceError) -> [DataSet] {
         let prefix = "test_data_set_"
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let sets = entries.filter { $0.hasPrefix(prefix) }
             .sorted { Int($0.dropFirst(prefix.count)) ?? 0 < Int($1.dropFirst(prefix.count)) ?? 0 }
         guard !sets.isEmpty else { throw ConformanceError("\(folder): has no \(prefix)* folder") }
-        return sets.map { "\(folder)/\($0)" }
+        return sets.map { DataSet(folder: "\(folder)/\($0)") }
     }
 
     /// The tolerances that the test asks for, or those of ONNX's own runner.
