@@ -23,14 +23,10 @@ public struct ConformanceReport: Sendable {
         }
     }
 
-    /// The problems of tests that are expected to pass. Expected tests that were not run do not count.
-    public func lost(expecting names: [String]) -> [String] {
-        let expected = Set(names)
-        return ConformanceReport(results.filter { expected.contains($0.test.name) }).problems
+    /// The part of the report on tests that must pass.
+    public func expected(by expectations: Expectations) -> ConformanceReport {
+        ConformanceReport(results.filter { expectations.expects($0.test.name, of: $0.subject) })
     }
-
-    /// Names of the tests that passed.
-    public var passed: [String] { results.filter { $0.outcome == .passed }.map(\.test.name) }
 
     private static func line(_ subject: String, _ results: [TestResult]) -> String {
         var (passed, failed, unsupported) = (0, 0, 0)

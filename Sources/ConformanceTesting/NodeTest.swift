@@ -21,7 +21,9 @@ public struct NodeTest: Sendable, Hashable, CustomStringConvertible {
             }
             if !found.isEmpty { return found }
         }
-        throw ConformanceError("\(root): holds no test_*/model.onnx, nor does an installed onnx package begin here")
+        throw ConformanceError(
+            "\(root): no test_*/model.onnx is here nor in backend/test/data; name the folder of an installed onnx package "
+                + "or of its node tests, which Conformance/make_node_tests.py writes")
     }
 
     private static func tests(in folder: String) -> [NodeTest] {
