@@ -58,7 +58,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "ConformanceTesting", dependencies: ["Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution"],
+            name: "ConformanceTesting",
+            dependencies: ["Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution"],
             swiftSettings: strict),
         .executableTarget(
             name: "onnx-conformance",
@@ -79,6 +80,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(
+            name: "ConformanceTests", dependencies: ["ConformanceTesting", "Kernels", "Operators"],
+            exclude: ["make_node_tests.py"], resources: [.copy("NodeTests")], swiftSettings: strict),
         .testTarget(name: "DPONNXTests", dependencies: ["DPONNX"], swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["DPONNX"], swiftSettings: strict),
     ],

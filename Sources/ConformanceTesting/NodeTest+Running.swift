@@ -17,6 +17,12 @@ public struct TestResult: Hashable, Sendable {
     /// The operator that the test's model consists of.
     public let subject: String
     public let outcome: TestOutcome
+
+    public init(test: NodeTest, subject: String, outcome: TestOutcome) {
+        self.test = test
+        self.subject = subject
+        self.outcome = outcome
+    }
 }
 
 extension NodeTest {
