@@ -2,12 +2,13 @@
 SWIFT_TEST = swift test -c release -Xswiftc -enable-testing
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build test proto format lint
+.PHONY: help setup build test conformance proto format lint
 
 help:
 	@echo "make setup         install the Debian packages that the build needs (root or sudo)"
 	@echo "make build         build .build/release/dponnx"
 	@echo "make test          run every test"
+	@echo "make conformance   run the tests of an installed onnx package: ONNX=<its folder>"
 	@echo "make proto         generate the C code for ONNX files anew"
 	@echo "make format        format the Swift sources; make lint only checks them"
 
@@ -19,6 +20,12 @@ build: setup
 
 test: setup
 	$(SWIFT_TEST)
+
+# Newer releases of onnx hold their node tests as code only: Conformance/make_node_tests.py writes them to a folder.
+conformance: setup
+	@test -n "$(ONNX)" || { echo "usage: make conformance ONNX=.../site-packages/onnx" >&2; exit 64; }
+	swift build -c release --product onnx-conformance
+	.build/release/onnx-conformance "$(ONNX)" --expect Conformance/expected.txt
 
 # The generated C is committed; run this after editing the schema.
 proto:

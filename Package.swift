@@ -60,6 +60,16 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Kernels", "TensorGraph", "Operators"], path: "Tests/TestSupport",
             swiftSettings: strict),
+        .target(
+            name: "ConformanceTesting",
+            dependencies: ["Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "onnx-conformance",
+            dependencies: [
+                "Kernels", "ConformanceTesting", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CVectorKernels"], swiftSettings: strict),
         .testTarget(
             name: "ONNXFormatTests", dependencies: ["ONNXFormat"], resources: [.copy("Fixtures")],
@@ -75,6 +85,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(
+            name: "ConformanceTests", dependencies: ["ConformanceTesting", "Kernels", "Operators"],
+            exclude: ["make_node_tests.py"], resources: [.copy("NodeTests")], swiftSettings: strict),
         .testTarget(name: "DPONNXTests", dependencies: ["DPONNX"], swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["DPONNX"], swiftSettings: strict),
     ],

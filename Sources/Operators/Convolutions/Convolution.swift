@@ -65,6 +65,11 @@ public struct Convolution: ExecutableOperation {
             gradients: try builder.sum(split, axes: [0, 2]), shape: weight, rule: "convolution")
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        guard axis == 0, let image = try builder.collapsed(node.inputs[0], axis: 0) else { return nil }
+        return try builder.emit(self, image, node.inputs[1])
+    }
+
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = geometry.knownSizes(input: inputs[0].shape, weight: inputs[1].shape)
         let scratch = convolutionForwardScratchCount(size, workers: threads)

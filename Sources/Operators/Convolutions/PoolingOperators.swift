@@ -1,4 +1,5 @@
 import Kernels
+import ONNXFormat
 import TensorGraph
 
 /// ONNX's poolings over windows and over whole planes.
@@ -16,7 +17,11 @@ enum PoolingOperators {
     @Sendable
     private static func maxPool(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let x = try node.input(0)
-        let results = try node.builder.emitAll(MaxPooling(try geometry(node, x)), [x])
+        // Integers are of one byte (ONNX MaxPool), which floats hold exactly.
+        let isInteger = node.type(x).elementType == .int64
+        let floats = isInteger ? try node.builder.convert(x, to: .float32) : x
+        var results = try node.builder.emitAll(MaxPooling(try geometry(node, x)), [floats])
+        if isInteger { results[0] = try node.builder.convert(results[0], to: .int64) }
         guard node.node.outputs.count > 1, !node.node.outputs[1].isEmpty else { return [results[0]] }
         let flattening = FlattenedIndices(
             spatial: Array(node.shape(x)[2...]), isColumnMajor: try node.flag("storage_order"))

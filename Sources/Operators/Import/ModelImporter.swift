@@ -1,5 +1,5 @@
 public import ONNXFormat
-import TensorGraph
+public import TensorGraph
 
 /// Reads a model's graph out of its file: attributes decoded, local functions inlined, subgraphs nested.
 ///
@@ -163,7 +163,7 @@ public struct ModelImporter {
 extension ONNXTensor {
     /// The tensor as graphs store it.
     /// - Throws: `ONNXFormatError` if its bytes are wrong, `GraphError` if its type is not computed with.
-    func constant() throws -> Constant {
+    public func constant() throws -> Constant {
         switch elementType.storage {
         case .float32?: Constant(try floats(), shape: dimensions)
         case .int64?: Constant(try int64s(), shape: dimensions)

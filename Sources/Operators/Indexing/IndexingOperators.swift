@@ -1,3 +1,4 @@
+import ONNXFormat
 import TensorGraph
 
 /// Operators that pick or change elements by index.
@@ -101,13 +102,12 @@ public enum IndexingOperators {
         }
         let rank = node.shape(indices).count + 1
         let axis = try normalizedAxis(try node.int("axis", default: -1), rank: rank)
-        guard node.type(indices).elementType == .int64 else {
-            throw .unsupported("one-hot indices of type \(node.type(indices)); cast them to integers")
-        }
         var shape = node.shape(indices)
         shape.insert(depth[0], at: axis)
         try CheckedSize.check(shape)
-        return [try node.emit(OneHotEncoding(axis: axis, depth: depth[0]), indices, values)]
+        // Indices of another type are truncated to integers (ONNX OneHot).
+        let integers = try node.builder.convert(indices, to: .int64)
+        return [try node.emit(OneHotEncoding(axis: axis, depth: depth[0]), integers, values)]
     }
 
     private static func topK(_ node: inout Expansion) throws(GraphError) -> [ValueID] {

@@ -200,7 +200,13 @@ public enum LayoutOperators {
             throw .invalid("\(node.type(x)) does not divide into blocks of \(b)")
         }
         let split = [shape[0], shape[1], shape[2] / b, b, shape[3] / b, b]
-        let moved = try node.builder.transpose(try node.builder.view(x, split), [0, 3, 5, 1, 2, 4])
+        let order: [Int]
+        switch try node.string("mode") ?? "DCR" {
+        case "DCR": order = [0, 3, 5, 1, 2, 4]
+        case "CRD": order = [0, 1, 3, 5, 2, 4]
+        case let other: throw .invalid("mode '\(other)' does not exist; use DCR or CRD")
+        }
+        let moved = try node.builder.transpose(try node.builder.view(x, split), order)
         return [try node.builder.view(moved, [shape[0], shape[1] * b * b, shape[2] / b, shape[3] / b])]
     }
 

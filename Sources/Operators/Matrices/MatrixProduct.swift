@@ -23,6 +23,12 @@ public struct MatrixProduct: Operation {
         return [TensorType(.float32, leading + [left[left.count - 2], right[right.count - 1]])]
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        // Only leading axes broadcast; the last two are rows and columns.
+        guard axis < builder.shape(of: node.output).count - 2 else { return nil }
+        return try builder.collapsedElementwise(node, axis: axis)
+    }
+
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         let left = Self.flipped(inputs[0], if: transposesLeft)
         let right = Self.flipped(inputs[1], if: transposesRight)

@@ -119,7 +119,9 @@ enum NormalizationOperators {
         let power = try node.int("p", default: 2)
         guard power == 1 || power == 2 else { throw .invalid("attribute 'p' must be 1 or 2, not \(power)") }
         let norm = try node.emit(Reduction(power == 1 ? .l1 : .l2, axes: [axis], keepsAxes: true), x)
-        return [try node.builder.divide(x, norm)]
+        // What is zero everywhere stays zero.
+        let isZero = try node.builder.compare(.equal, norm, node.scalar(0))
+        return [try node.builder.divide(x, try node.builder.select(isZero, node.scalar(1), norm))]
     }
 }
 

@@ -50,8 +50,9 @@ public enum ReductionOperators {
         let operation = Reduction(function, axes: axes, keepsAxes: keepsAxes)
         switch (node.type(x).elementType, function) {
         case (.bool, .max), (.bool, .min):
-            let integers = try node.builder.convert(x, to: .int64)
-            return try node.builder.convert(try node.emit(operation, integers), to: .bool)
+            // Of no entries at all the greatest is the least integer, which stands for false.
+            let extreme = try node.emit(operation, try node.builder.convert(x, to: .int64))
+            return try node.builder.compare(.greater, extreme, node.builder.integer(0))
         case (.int64, .l2), (.int64, .logSum), (.int64, .logSumExp):
             return try inFloat(&node, x) { x, builder throws(GraphError) in try builder.emit(operation, x) }
         default: return try node.emit(operation, x)

@@ -8,11 +8,16 @@ public struct RunSizes: Sendable {
     public var inputShapes: [String: [Int]]
     /// The axis of each input on which samples lie; 0 where not given.
     public var batchAxes: [String: Int]
+    /// Inputs that hold no samples: the graph's own input has the model's layout, and no batch is followed from it.
+    public var batchFreeInputs: Set<String>
 
-    public init(batchSize: Int, inputShapes: [String: [Int]], batchAxes: [String: Int] = [:]) {
+    public init(
+        batchSize: Int, inputShapes: [String: [Int]], batchAxes: [String: Int] = [:], batchFreeInputs: Set<String> = []
+    ) {
         self.batchSize = batchSize
         self.inputShapes = inputShapes
         self.batchAxes = batchAxes
+        self.batchFreeInputs = batchFreeInputs
     }
 
     func batchAxis(of input: String) -> Int { batchAxes[input] ?? 0 }

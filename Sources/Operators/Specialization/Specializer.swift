@@ -48,7 +48,12 @@ public struct Specializer: Sendable {
             guard let type = input.dataType.storage else {
                 throw GraphError(.unsupported, "inputs of type \(input.dataType) are not computed with", at: "input '\(input.name)'")
             }
-            values[input.name] = try addInput(input.name, TensorType(type, shape), sizes.batchAxis(of: input.name), &builder)
+            values[input.name] =
+                if sizes.batchFreeInputs.contains(input.name) {
+                    builder.addInput(input.name, TensorType(type, shape), batch: nil)
+                } else {
+                    try addInput(input.name, TensorType(type, shape), sizes.batchAxis(of: input.name), &builder)
+                }
         }
         let readNames = Set(needed.flatMap(\.inputs)).union(model.outputs.map(\.name))
         for initializer in model.initializers where readNames.contains(initializer.name) {

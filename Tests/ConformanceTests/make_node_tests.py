@@ -1,0 +1,245 @@
+"""Writes NodeTests/ beside this file: models of a few operators each, small inputs, and what onnxruntime makes of them.
+
+Run in any folder; needs the Python packages onnx, numpy and onnxruntime. An operator is written as a line of ONNX's own
+text format; `outputs` are what the model returns.
+"""
+import pathlib
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+ROOT = pathlib.Path(__file__).parent / "NodeTests"
+TYPES = {"float32": "float", "float64": "double", "float16": "float16", "int64": "int64", "int32": "int32", "bool": "bool"}
+
+
+def port(name, value):
+    return f"{TYPES[str(value.dtype)]}[{','.join(map(str, value.shape))}] {name}"
+
+
+def write(name, opset, body, outputs, initializers=None, **inputs):
+    ports = ", ".join(port(key, value) for key, value in inputs.items())
+    names = outputs.split()
+    header = f'<ir_version: 7, opset_import: ["" : {opset}]> g ({ports}) => ({", ".join(names)})'
+    model = onnx.parser.parse_model(f"{header} {{ {body} }}")
+    for key, value in (initializers or {}).items():
+        model.graph.initializer.append(numpy_helper.from_array(value, key))
+    inferred = onnx.shape_inference.infer_shapes(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        inferred.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    results = session.run(names, inputs)
+    for output, value in zip(model.graph.output, results):
+        kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, kind, value.shape))
+    onnx.checker.check_model(model)
+    folder = ROOT / f"test_{name}"
+    data = folder / "test_data_set_0"
+    data.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    for kind, values in (("input", inputs.values()), ("output", results)):
+        for index, value in enumerate(values):
+            tensor = numpy_helper.from_array(np.asarray(value))
+            (data / f"{kind}_{index}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
+
+
+def floats(*shape, scale=1.0, shift=0.0):
+    count = int(np.prod(shape))
+    values = (np.arange(count) * 37 % 101 / 50 - 1) * scale + shift
+    return values.reshape(shape).astype(np.float32)
+
+
+def integers(*values, kind=np.int64):
+    return np.array(values, dtype=kind)
+
+
+def elementwise():
+    x = floats(2, 5, scale=2)
+    x[0, 0] = 0
+    same = "Neg Abs Exp Relu Sigmoid Tanh Softplus Erf Sign Floor Ceil".split()
+    write("functions", 13, "\n".join(f"{f} = {f}(x)" for f in same), " ".join(same), x=x)
+    positive = "Sqrt Log Reciprocal".split()
+    write("functions_of_positive", 13, "\n".join(f"{f} = {f}(x)" for f in positive), " ".join(positive), x=np.abs(x) + 0.25)
+    write("activations", 16, """
+        a = LeakyRelu<alpha = 0.2>(x)
+        b = Elu<alpha = 0.7>(x)
+        c = Selu(x)
+        d = Celu<alpha = 1.5>(x)
+        e = HardSigmoid<alpha = 0.3>(x)
+        f = HardSwish(x)
+        g = ThresholdedRelu<alpha = 0.5>(x)
+        h = PRelu(x, slope)
+        i = Softsign(x)
+        j = Shrink<lambd = 0.5, bias = 0.25>(x)""", "a b c d e f g h i j", {"slope": floats(5)}, x=x)
+    write("gelu", 20, """
+        a = Gelu(x)
+        b = Gelu<approximate = "tanh">(x)""", "a b", x=x)
+    special = np.array([np.nan, np.inf, -np.inf, -0.0, 1.5, 2.5], np.float32)
+    write("special_floats", 13, """
+        a = Relu(x)
+        b = Clip(x, low, high)
+        c = Max(x, low)
+        d = Sigmoid(x)
+        e = Softplus(x)
+        f = Round(x)
+        g = IsNaN(x)
+        h = IsInf<detect_negative = 0>(x)
+        i = Tanh(x)""", "a b c d e f g h i",
+        {"low": np.array(-1, np.float32), "high": np.array(2, np.float32)}, x=special)
+
+
+def broadcasting():
+    a, b = floats(2, 1, 3, scale=2), floats(4, 1, shift=0.3)
+    body = """
+        sum = Add(a, b)
+        difference = Sub(a, b)
+        product = Mul(a, b)
+        quotient = Div(a, b)
+        less = Less(a, b)
+        equal = Equal(a, a)
+        greatest = Max(a, b, one)
+        least = Min(a, b)
+        picked = Where(less, a, b)
+        absolute = Abs(a)
+        power = Pow(absolute, b)"""
+    outputs = "sum difference product quotient less equal greatest least picked power"
+    write("broadcasting", 13, body, outputs, {"one": np.array([0.4], np.float32)}, a=a, b=b)
+    i, j = integers([7, -7, 5], [-5, 0, 9]), integers(3, -2, 4)
+    write("integers", 13, """
+        sum = Add(i, j)
+        product = Mul(i, j)
+        quotient = Div(i, j)
+        rest = Mod(i, j)
+        crest = Mod<fmod = 1>(i, j)
+        opposite = Neg(i)
+        size = Abs(i)
+        smaller = Less(i, j)
+        least = Min(i, j)
+        total = ReduceSum<keepdims = 0>(i)
+        greatest = ReduceMax<axes = [0]>(i)""",
+        "sum product quotient rest crest opposite size smaller least total greatest", i=i, j=j)
+    write("truth", 13, """
+        a = And(p, q)
+        b = Or(p, q)
+        c = Xor(p, q)
+        d = Not(p)
+        e = Equal(p, q)
+        f = Cast<to = 1>(p)
+        g = Where(p, x, y)""", "a b c d e f g",
+        {"x": floats(2), "y": np.array([9], np.float32)},
+        p=np.array([[True], [False]]), q=np.array([True, False]))
+    write("casts", 13, """
+        whole = Cast<to = 7>(x)
+        half = Cast<to = 10>(x)
+        back = Cast<to = 1>(half)
+        small = Cast<to = 6>(x)
+        truth = Cast<to = 9>(x)
+        wide = Cast<to = 11>(x)""", "whole half back small truth wide", x=floats(7, scale=1000))
+
+
+def reductions():
+    kinds = "Sum Mean Max Min Prod L1 L2 SumSquare LogSumExp".split()
+    body = "\n".join(f"{k} = Reduce{k}<axes = [0, -1], keepdims = {n % 2}>(x)" for n, k in enumerate(kinds[1:]))
+    write("reductions", 11, body, " ".join(kinds[1:]), x=floats(2, 3, 4))
+    body = "\n".join(f"{k} = Reduce{k}(x, axes)" for k in kinds)
+    write("reductions_over_input_axes", 18, body, " ".join(kinds), {"axes": integers(-2)}, x=floats(2, 3, 4, shift=0.1))
+    write("reductions_without_axes", 18, """
+        all = ReduceMean<keepdims = 0>(x)
+        none = ReduceSum<noop_with_empty_axes = 1>(x, empty)
+        position = ArgMax<axis = 1, keepdims = 0>(x)
+        last = ArgMin<axis = 0, select_last_index = 1>(x)
+        running = CumSum<exclusive = 1, reverse = 1>(x, axis)""", "all none position last running",
+        {"empty": np.zeros(0, np.int64), "axis": np.array(1, np.int64)}, x=floats(3, 4))
+
+
+def layout():
+    x = floats(2, 3, 4)
+    write("slices", 13, """
+        a = Slice(x, starts, ends, axes, steps)
+        b, c = Split<axis = -1>(x, parts)
+        d = Concat<axis = -1>(c, x, b)""", "a b c d",
+        {"starts": integers(-1, 3), "ends": integers(-100, 1), "axes": integers(1, -1), "steps": integers(-2, -1),
+         "parts": integers(3, 1)}, x=x)
+    write("old_attributes", 9, """
+        a = Slice<axes = [1, 2], starts = [1, -3], ends = [100, -1]>(x)
+        b = Unsqueeze<axes = [0, 4]>(x)
+        c = Squeeze<axes = [0]>(b)
+        d = ReduceMean<axes = [1]>(x)
+        e = Clip<min = -0.5, max = 0.5>(x)
+        f, g = Split<axis = 2, split = [1, 3]>(x)
+        h = Softmax<axis = 1>(x)
+        i = Flatten<axis = 2>(x)
+        j = Dropout(x)
+        k = Pad<pads = [0, 1, 0, 0, 0, 2], value = 1.5>(x)""", "a c d e f g h i j k", x=x)
+    write("pads", 19, """
+        a = Pad(x, pads, value)
+        b = Pad<mode = "reflect">(x, small, , axes)
+        c = Pad<mode = "edge">(x, pads)
+        d = Pad<mode = "wrap">(x, small, , axes)
+        e = Pad(x, crop)""", "a b c d e",
+        {"pads": integers(0, 1, 2, 1, 0, 1), "value": np.array(7, np.float32), "small": integers(1, 2, 1, 0),
+         "axes": integers(1, -1), "crop": integers(0, -1, 1, 0, 0, -2)}, x=x)
+    write("shape_arithmetic", 13, """
+        shape = Shape(x)
+        size = Gather(shape, zero)
+        row = Unsqueeze(size, first)
+        target = Concat<axis = 0>(row, rest)
+        a = Reshape(x, target)
+        b = Transpose<perm = [2, 0, 1]>(x)
+        c = Expand(y, shape)
+        d = Tile(y, twice)
+        e = ConstantOfShape(row)
+        limit = ReduceProd<keepdims = 0>(shape)
+        f = Range(zero, limit, five)
+        h = Reshape(x, flat)
+        g = Squeeze(h, first)""", "a b c d e f g",
+        {"zero": np.array(0, np.int64), "first": integers(0), "rest": integers(-1, 2), "twice": integers(2, 1, 3),
+         "five": np.array(5, np.int64), "flat": integers(1, 0, -1)},
+        x=x, y=floats(1, 3, 1))
+
+
+def indexing():
+    x = floats(3, 4)
+    write("indexing", 16, """
+        a = Gather<axis = 1>(x, rows)
+        b = GatherElements<axis = 0>(x, places)
+        c = GatherND(x, tuples)
+        d = ScatterElements<axis = 1, reduction = "add">(x, columns, updates)
+        e = ScatterND(x, tuples, numbers)
+        f = Trilu<upper = 0>(x, diagonal)
+        g = OneHot<axis = 0>(rows, depth, pair)
+        h, i = TopK<axis = -1, largest = 0>(x, two)""", "a b c d e f g h i",
+        {"tuples": integers([0, -1], [2, 1]), "numbers": floats(2), "depth": integers(4), "diagonal": np.array(1, np.int64),
+         "pair": np.array([-1, 3], np.float32), "two": integers(2), "updates": floats(3, 2)},
+        x=x, rows=integers([2, -1], [0, 2]), places=integers([0, 2, -1, 1]), columns=integers([1, 1], [3, 0], [-2, 2]))
+    write("table_of_tokens", 13, "y = Gather(table, tokens)", "y", {"table": floats(5, 3)}, tokens=integers([4, 0], [-1, 4]))
+
+
+def layers():
+    write("products", 13, """
+        y = Gemm<transB = 1, alpha = 0.5, beta = 2.0>(x, w, bias)
+        z = MatMul(x, v)
+        s = Softmax(z)
+        t = LogSoftmax<axis = 0>(z)""", "y z s t",
+        {"w": floats(4, 3), "bias": floats(4), "v": floats(2, 3, 2)}, x=floats(2, 3, shift=0.2))
+    write("convolutions", 11, """
+        a = Conv<pads = [1, 0, 0, 1], strides = [2, 1], dilations = [1, 2]>(x, w, bias)
+        b = Conv<group = 2, auto_pad = "SAME_LOWER">(x, pair)
+        c = MaxPool<kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1>(x)
+        d = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1>(x)
+        e = GlobalAveragePool(x)""", "a b c d e",
+        {"w": floats(1, 2, 2, 2), "bias": np.array([0.5], np.float32), "pair": floats(2, 1, 2, 2)}, x=floats(1, 2, 3, 5))
+    channels = {"scale": floats(2, shift=1.5), "bias": floats(2), "mean": floats(2, shift=0.1), "var": floats(2, shift=2)}
+    write("normalizations", 17, """
+        a = BatchNormalization<epsilon = 0.01>(x, scale, bias, mean, var)
+        b = InstanceNormalization(x, scale, bias)
+        c = LayerNormalization<axis = -1>(x, row, row)""", "a b c", {**channels, "row": floats(4, shift=1)}, x=floats(2, 2, 4))
+
+
+if __name__ == "__main__":
+    shutil.rmtree(ROOT, ignore_errors=True)
+    for family in (elementwise, broadcasting, reductions, layout, indexing, layers):
+        family()
