@@ -63,8 +63,8 @@ extension Exporter {
         return sources
     }
 
-    /// The names of a Python list of strings, `['a', 'b']`.
-    static func names(list: String) -> [String] {
+    /// The texts of a Python list of strings, `['a', 'b']`.
+    public static func names(list: String) -> [String] {
         var names: [String] = []
         var rest = list[...]
         while let open = rest.firstIndex(where: { $0 == "'" || $0 == "\"" }) {
