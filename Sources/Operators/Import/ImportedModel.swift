@@ -22,6 +22,25 @@ public enum AttributeValue: Sendable {
     case unread
 }
 
+/// The node of the file's main graph that an imported node comes from: itself, or the call of a function it was
+/// inlined from.
+public struct FileNode: Sendable, Hashable {
+    /// Position in the main graph's list of nodes.
+    public var position: Int
+    /// As the file has it; may be empty.
+    public var name: String
+    public var metadata: [String: String]
+    /// For each input of the imported node, the input of the file's node that it reads; nil where it reads none.
+    public var inputs: [Int?]
+
+    public init(position: Int, name: String, metadata: [String: String] = [:], inputs: [Int?]) {
+        self.position = position
+        self.name = name
+        self.metadata = metadata
+        self.inputs = inputs
+    }
+}
+
 /// One node of a model after local functions are inlined. Empty names stand for omitted optional inputs and outputs.
 public struct ImportedNode: Sendable {
     public var name: String
@@ -34,10 +53,13 @@ public struct ImportedNode: Sendable {
     public var attributes: [String: AttributeValue]
     /// `metadata_props` of the node (module scopes written by exporters).
     public var metadata: [String: String]
+    /// Where the file has it; nil for nodes inside subgraphs and for those that no file has.
+    public var fileNode: FileNode?
 
     public init(
         name: String, domain: String = "", operatorType: String, opsetVersion: Int, inputs: [String],
-        outputs: [String], attributes: [String: AttributeValue] = [:], metadata: [String: String] = [:]
+        outputs: [String], attributes: [String: AttributeValue] = [:], metadata: [String: String] = [:],
+        fileNode: FileNode? = nil
     ) {
         self.name = name
         self.domain = domain
@@ -47,6 +69,7 @@ public struct ImportedNode: Sendable {
         self.outputs = outputs
         self.attributes = attributes
         self.metadata = metadata
+        self.fileNode = fileNode
     }
 
     public var origin: Origin {
@@ -69,23 +92,28 @@ public struct ImportedGraph: Sendable {
         }
     }
 
+    /// A tensor that the file holds: an initializer, or a floating-point `Constant` node of the main graph under the
+    /// name of its output.
     public struct Initializer: Sendable {
         public var name: String
         public var dataType: ONNXElementType
         public var shape: [Int]
         /// What the exporter says the tensor was ("PARAMETER", "BUFFER", ...); nil if it says nothing.
         public var exportedKind: String?
+        /// Values that the exporter computed the tensor from, if it says so; empty for a tensor stored as it was.
+        public var foldedFrom: [String]
         /// Decodes the tensor; called once per graph that needs it.
         public var load: @Sendable () throws -> Constant
 
         public init(
             name: String, dataType: ONNXElementType, shape: [Int], exportedKind: String? = nil,
-            load: @escaping @Sendable () throws -> Constant
+            foldedFrom: [String] = [], load: @escaping @Sendable () throws -> Constant
         ) {
             self.name = name
             self.dataType = dataType
             self.shape = shape
             self.exportedKind = exportedKind
+            self.foldedFrom = foldedFrom
             self.load = load
         }
     }
@@ -97,14 +125,18 @@ public struct ImportedGraph: Sendable {
     public var initializers: [Initializer]
     /// In topological order.
     public var nodes: [ImportedNode]
+    /// What is known of the program that wrote the file.
+    public var exporter: Exporter
 
     public init(
-        name: String, inputs: [Port], outputs: [Port], initializers: [Initializer], nodes: [ImportedNode]
+        name: String, inputs: [Port], outputs: [Port], initializers: [Initializer], nodes: [ImportedNode],
+        exporter: Exporter = Exporter()
     ) {
         self.name = name
         self.inputs = inputs
         self.outputs = outputs
         self.initializers = initializers
         self.nodes = nodes
+        self.exporter = exporter
     }
 }

@@ -6,7 +6,14 @@ public import TensorGraph
 /// Importing never fails on an operator that is not known; expansion reports it.
 public struct ModelImporter {
     private let functions: [FunctionKey: ONNXFunction]
-    private let kinds: [String: String]
+    private let exporter: Exporter
+    private let statements: [String: Statement]
+
+    /// What the exporter wrote beside a tensor's name.
+    private struct Statement {
+        var kind: String?
+        var foldedFrom: [String] = []
+    }
 
     private struct FunctionKey: Hashable {
         let domain: String
@@ -23,9 +30,27 @@ public struct ModelImporter {
         var renaming: [String: String] = [:]
         var attributes: [String: AttributeValue] = [:]
         var isFunction = false
+        /// Whether nodes here are inside a subgraph, which the file's main graph does not list.
+        var isNested = false
+        /// The call in the main graph that is being inlined, and its inputs by the body's names for them.
+        var call: (node: FileNode, inputs: [String: Int?])?
 
         func renamed(_ name: String) -> String {
             name.isEmpty || !isFunction ? name : renaming[name] ?? prefix + name
+        }
+
+        /// The same names seen from inside a subgraph.
+        var nested: Scope {
+            var copy = self
+            copy.isNested = true
+            return copy
+        }
+
+        /// The call's place, for a node that hands on one of its inputs.
+        func passing(_ input: String) -> FileNode? {
+            guard var place = call?.node else { return nil }
+            place.inputs = [call?.inputs[input] ?? nil]
+            return place
         }
     }
 
@@ -40,11 +65,20 @@ public struct ModelImporter {
         functions = Dictionary(
             model.functions.map { (FunctionKey(domain: $0.domain, name: $0.name, overload: $0.overload), $0) },
             uniquingKeysWith: { first, _ in first })
-        let key = "pkg.torch.export.graph_signature.InputSpec.kind"
-        kinds = Dictionary(
-            (model.graph.valueInfo + model.graph.inputs).compactMap { info in
-                info.metadata[key].map { (info.name, $0) }
-            }, uniquingKeysWith: { first, _ in first })
+        let graph = model.graph
+        let signature = graph.metadata[Exporter.signatureKey] ?? model.metadata[Exporter.signatureKey]
+        exporter = Exporter(
+            producer: model.producerName, sources: signature.map(Exporter.sources(signature:)) ?? [:])
+        var statements: [String: Statement] = [:]
+        for info in graph.valueInfo + graph.inputs {
+            let metadata = info.metadata
+            guard !metadata.isEmpty else { continue }
+            let folded = metadata["pkg.onnxscript.optimizer.folded_from"]
+            statements[info.name] = Statement(
+                kind: metadata["pkg.torch.export.graph_signature.InputSpec.kind"],
+                foldedFrom: folded.map(Exporter.names(list:)) ?? [])
+        }
+        self.statements = statements
     }
 
     private func importGraph(_ graph: ONNXGraph, _ scope: Scope) throws -> ImportedGraph {
@@ -60,18 +94,21 @@ public struct ModelImporter {
                 scope.renaming[name] = nil
             }
         }
-        let initializers = try graph.initializers.map { tensor in
-            var initializer = try importInitializer(tensor)
-            initializer.name = scope.renamed(tensor.name)
-            return initializer
-        }
+        var initializers = graph.initializers.map { importInitializer($0, named: scope.renamed($0.name)) }
         let initialized = Set(graph.initializers.map(\.name))
         var nodes: [ImportedNode] = []
-        for (number, node) in graph.nodes.enumerated() { try importNode(node, number, scope, into: &nodes) }
+        for (number, node) in graph.nodes.enumerated() {
+            if !scope.isNested, let tensor = floatConstant(node) {
+                initializers.append(importInitializer(tensor, named: node.outputs[0]))
+            } else {
+                try importNode(node, number, scope, into: &nodes)
+            }
+        }
         return ImportedGraph(
             name: graph.name,
             inputs: graph.inputs.filter { !initialized.contains($0.name) }.map { port($0, scope) },
-            outputs: graph.outputs.map { port($0, scope) }, initializers: initializers, nodes: nodes)
+            outputs: graph.outputs.map { port($0, scope) }, initializers: initializers, nodes: nodes,
+            exporter: exporter)
     }
 
     private func port(_ info: ONNXValueInfo, _ scope: Scope) -> ImportedGraph.Port {
@@ -86,20 +123,45 @@ public struct ModelImporter {
             })
     }
 
-    private func importInitializer(_ tensor: ONNXTensor) throws -> ImportedGraph.Initializer {
+    private func importInitializer(_ tensor: ONNXTensor, named name: String) -> ImportedGraph.Initializer {
         ImportedGraph.Initializer(
-            name: tensor.name, dataType: tensor.elementType, shape: tensor.dimensions,
-            exportedKind: kinds[tensor.name]
+            name: name, dataType: tensor.elementType, shape: tensor.dimensions,
+            exportedKind: statements[name]?.kind ?? exporter.kind(ofTarget: name),
+            foldedFrom: statements[name]?.foldedFrom ?? []
         ) { try tensor.constant() }
+    }
+
+    /// The tensor of a `Constant` node that could hold weights.
+    private func floatConstant(_ node: ONNXNode) -> ONNXTensor? {
+        guard node.opType == "Constant", node.domain.isEmpty, node.outputs.count == 1,
+            case .tensor(let tensor)? = node.attribute(named: "value")?.value, tensor.elementType.isTrainable
+        else { return nil }
+        return tensor
+    }
+
+    /// Where the file's main graph has a node, and which of its inputs each input reads.
+    private func place(of node: ONNXNode, _ number: Int, _ metadata: [String: String], _ scope: Scope) -> FileNode? {
+        guard !scope.isNested else { return nil }
+        guard let call = scope.call else {
+            return FileNode(
+                position: number, name: node.name, metadata: metadata,
+                inputs: node.inputs.indices.map { node.inputs[$0].isEmpty ? nil : $0 })
+        }
+        var place = call.node
+        place.inputs = node.inputs.map { call.inputs[$0] ?? nil }
+        return place
     }
 
     private func importNode(_ node: ONNXNode, _ number: Int, _ scope: Scope, into nodes: inout [ImportedNode]) throws {
         let name = node.name.isEmpty ? "\(node.opType)_\(number)" : node.name
         var attributes: [String: AttributeValue] = [:]
         for attribute in node.attributes { attributes[attribute.name] = try value(of: attribute, scope) }
+        var metadata: [String: String] = [:]
+        for entry in node.metadata { metadata[entry.key] = entry.value }
+        let place = place(of: node, number, metadata, scope)
         let key = FunctionKey(domain: node.domain, name: node.opType, overload: node.overload)
         if let function = functions[key] {
-            try inline(function, node, scope.prefix + name, attributes, scope, into: &nodes)
+            try inline(function, node, scope.prefix + name, attributes, scope, place, into: &nodes)
             return
         }
         guard let version = scope.opsets[node.domain] else {
@@ -107,24 +169,25 @@ public struct ModelImporter {
                 .invalid, "no opset_import gives a version for its domain '\(node.domain)'",
                 at: "node '\(name)' (\(node.opType))")
         }
-        var metadata: [String: String] = [:]
-        for entry in node.metadata { metadata[entry.key] = entry.value }
         nodes.append(
             ImportedNode(
                 name: scope.prefix + name, domain: node.domain, operatorType: node.opType, opsetVersion: version,
                 inputs: node.inputs.map(scope.renamed), outputs: node.outputs.map(scope.renamed),
-                attributes: attributes, metadata: metadata))
+                attributes: attributes, metadata: metadata, fileNode: place))
     }
 
     /// Replaces a call of a local function by its body (ONNX IR spec, "Functions").
     private func inline(
         _ function: ONNXFunction, _ call: ONNXNode, _ name: String, _ attributes: [String: AttributeValue],
-        _ scope: Scope, into nodes: inout [ImportedNode]
+        _ scope: Scope, _ place: FileNode?, into nodes: inout [ImportedNode]
     ) throws {
-        var inner = Scope(opsets: scope.opsets, prefix: name + "/", isFunction: true)
+        var inner = Scope(opsets: scope.opsets, prefix: name + "/", isFunction: true, isNested: scope.isNested)
         for entry in function.opsetImports { inner.opsets[entry.domain] = entry.version }
         for attribute in function.attributeDefaults { inner.attributes[attribute.name] = try value(of: attribute, inner) }
         inner.attributes.merge(attributes) { _, given in given }
+        if let place {
+            inner.call = (place, Dictionary(zip(function.inputs, place.inputs), uniquingKeysWith: { first, _ in first }))
+        }
         // Omitted optional inputs stay omitted inside.
         for (index, input) in function.inputs.enumerated() {
             inner.renaming[input] = index < call.inputs.count ? scope.renamed(call.inputs[index]) : ""
@@ -135,7 +198,7 @@ public struct ModelImporter {
                 nodes.append(
                     ImportedNode(
                         name: name, operatorType: "Identity", opsetVersion: inner.opsets[""] ?? 1,
-                        inputs: [passedThrough], outputs: [scope.renamed(outside)]))
+                        inputs: [passedThrough], outputs: [scope.renamed(outside)], fileNode: inner.passing(output)))
             } else {
                 inner.renaming[output] = scope.renamed(outside)
             }
@@ -153,7 +216,7 @@ public struct ModelImporter {
         case .strings(let values): .strings(values)
         case .tensor(let tensor) where tensor.elementType.storage == nil: .unread
         case .tensor(let tensor): try .tensor(tensor.constant(), originalType: tensor.elementType)
-        case .graph(let graph): try .graph(importGraph(graph, scope))
+        case .graph(let graph): try .graph(importGraph(graph, scope.nested))
         case .reference(let name): scope.attributes[name]
         case .sparseTensor, .type, .tensors, .graphs, .sparseTensors, .types: .unread
         }

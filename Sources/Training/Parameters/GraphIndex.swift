@@ -1,0 +1,79 @@
+import Operators
+
+/// One place where a value is read.
+struct TensorUse: Hashable {
+    /// Position in `ImportedGraph.nodes`.
+    var node: Int
+    var input: Int
+}
+
+/// Who reads and who computes the values of a graph, and which of them depend on data.
+struct GraphIndex {
+    let graph: ImportedGraph
+    let initializers: [String: ImportedGraph.Initializer]
+    /// Reading inputs of nodes that reach an output, in graph order.
+    let readers: [String: [TensorUse]]
+    /// Position of the node that computes a value.
+    let producers: [String: Int]
+    /// Values read inside subgraphs of nodes that reach an output.
+    let captured: Set<String>
+    /// Values computed from the graph's inputs.
+    private let fromData: Set<String>
+
+    init(_ graph: ImportedGraph) {
+        self.graph = graph
+        initializers = Dictionary(graph.initializers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var producers: [String: Int] = [:]
+        var fromData = Set(graph.inputs.map(\.name))
+        for (position, node) in graph.nodes.enumerated() {
+            for output in node.outputs where !output.isEmpty { producers[output] = position }
+            if node.inputs.contains(where: fromData.contains) || Self.captures(of: node).contains(where: fromData.contains)
+            {
+                fromData.formUnion(node.outputs.filter { !$0.isEmpty })
+            }
+        }
+        self.producers = producers
+        self.fromData = fromData
+        var needed = Set(graph.outputs.map(\.name))
+        var readers: [String: [TensorUse]] = [:]
+        var captured: Set<String> = []
+        for (position, node) in graph.nodes.enumerated().reversed() where node.outputs.contains(where: needed.contains) {
+            let captures = Self.captures(of: node)
+            captured.formUnion(captures)
+            needed.formUnion(captures)
+            for (input, name) in node.inputs.enumerated().reversed() where !name.isEmpty {
+                needed.insert(name)
+                readers[name, default: []].append(TensorUse(node: position, input: input))
+            }
+        }
+        self.readers = readers.mapValues { $0.reversed() }
+        self.captured = captured
+    }
+
+    func node(_ use: TensorUse) -> ImportedNode { graph.nodes[use.node] }
+
+    /// Every input that reads the value; those of nodes that reach no output are left out.
+    func uses(of name: String) -> [TensorUse] { readers[name] ?? [] }
+
+    func producer(of name: String) -> ImportedNode? { producers[name].map { graph.nodes[$0] } }
+
+    func dependsOnData(_ name: String) -> Bool { fromData.contains(name) }
+
+    /// Whether a node computes with parameters and constants only.
+    func isFreeOfData(_ node: ImportedNode) -> Bool { !node.outputs.contains(where: fromData.contains) }
+
+    /// Names that a node's subgraphs read from around them.
+    private static func captures(of node: ImportedNode) -> Set<String> {
+        var names: Set<String> = []
+        for case .graph(let body) in node.attributes.values {
+            var own = Set(body.inputs.map(\.name) + body.initializers.map(\.name))
+            for inner in body.nodes {
+                names.formUnion(inner.inputs.filter { !own.contains($0) && !$0.isEmpty })
+                names.formUnion(captures(of: inner).subtracting(own))
+                own.formUnion(inner.outputs)
+            }
+            names.formUnion(body.outputs.map(\.name).filter { !own.contains($0) })
+        }
+        return names
+    }
+}

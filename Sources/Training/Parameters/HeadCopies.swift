@@ -1,0 +1,122 @@
+import ONNXFormat
+import Operators
+import TensorGraph
+
+/// A second copy of an embedding table that the file keeps for the head.
+struct HeadCopy: Sendable {
+    var name: String
+    var table: String
+    /// [rows, columns] of the table.
+    var shape: [Int]
+    /// Whether the copy has the table's columns as rows.
+    var isTransposed: Bool
+
+    /// The copy's elements for a table, row by row.
+    func values(of table: [Float]) -> [Float] {
+        guard isTransposed else { return table }
+        let (rows, columns) = (shape[0], shape[1])
+        return [Float](unsafeUninitializedCapacity: table.count) { copy, count in
+            for column in 0..<columns {
+                for row in 0..<rows { copy[column * rows + row] = table[row * columns + column] }
+            }
+            count = table.count
+        }
+    }
+}
+
+/// Ties heads to the embedding tables that they are copies of.
+///
+/// Folding constants turns `head = Transpose(table)` into a second tensor. A tensor is taken for such a copy if it is
+/// the second operand of a product and nothing else, equals an embedding table or its transpose element for element, and
+/// is not filled with one number. If the exporter says what the copy was folded from, that must be the table.
+struct HeadCopies {
+    private(set) var graph: ImportedGraph
+    private(set) var copies: [HeadCopy] = []
+    private let index: GraphIndex
+
+    /// - Throws: `ONNXFormatError` if a tensor cannot be decoded.
+    init(of graph: ImportedGraph) throws {
+        self.graph = graph
+        index = GraphIndex(graph)
+        let heads = graph.initializers.compactMap { tensor in head(tensor).map { (tensor, $0) } }
+        guard !heads.isEmpty else { return }
+        for table in graph.initializers where isTable(table) {
+            let candidates = heads.filter { head, isTransposed in
+                head.name != table.name && head.dataType == table.dataType && !table.shape.contains(0)
+                    && head.shape == (isTransposed ? table.shape.reversed() : table.shape)
+                    && isFoldable(head, from: table) && !copies.contains { $0.name == head.name }
+            }
+            guard !candidates.isEmpty else { continue }
+            let values = try table.load()
+            guard TensorPattern.fill(of: values) == nil else { continue }
+            for (head, isTransposed) in candidates {
+                let copy = HeadCopy(
+                    name: head.name, table: table.name, shape: table.shape, isTransposed: isTransposed)
+                if Self.equal(try head.load(), to: values, copy) { copies.append(copy) }
+            }
+        }
+        for copy in copies.reversed() { tie(copy) }
+    }
+
+    private func isTable(_ tensor: ImportedGraph.Initializer) -> Bool {
+        tensor.shape.count == 2 && tensor.dataType.isTrainable
+            && index.sites(of: tensor.name).contains { site in
+                let node = index.node(site.use)
+                let axis = if case .int(let axis)? = node.attributes["axis"] { axis } else { 0 }
+                return node.operatorType == "Gather" && site.use.input == 0 && axis == 0 && !index.isFreeOfData(node)
+            }
+    }
+
+    /// Whether the tensor is only ever the second operand of a product: true if its columns are the head's outputs,
+    /// false if its rows are, nil if it is no head.
+    private func head(_ tensor: ImportedGraph.Initializer) -> Bool? {
+        guard tensor.shape.count == 2, tensor.dataType.isTrainable, !index.captured.contains(tensor.name) else {
+            return nil
+        }
+        var orientations: Set<Bool> = []
+        for site in index.sites(of: tensor.name) {
+            let node = index.node(site.use)
+            guard site.use.input == 1, !index.captured.contains(site.name) else { return nil }
+            switch node.operatorType {
+            case "MatMul": orientations.insert(true)
+            case "Gemm":
+                if case .int(1)? = node.attributes["transB"] { orientations.insert(false) } else { orientations.insert(true) }
+            default: return nil
+            }
+        }
+        return orientations.count == 1 ? orientations.first : nil
+    }
+
+    private func isFoldable(_ head: ImportedGraph.Initializer, from table: ImportedGraph.Initializer) -> Bool {
+        if head.foldedFrom.isEmpty { return head.exportedKind == nil || table.exportedKind == nil }
+        let exporter = graph.exporter
+        let stated = head.foldedFrom.filter { exporter.kind(ofTarget: $0) != nil }
+        return stated.isEmpty || stated.contains(table.name)
+    }
+
+    private static func equal(_ head: Constant, to table: Constant, _ copy: HeadCopy) -> Bool {
+        guard copy.isTransposed else { return head.isIdentical(to: Constant(viewing: table, as: head.type)) }
+        let (rows, columns) = (copy.shape[0], copy.shape[1])
+        return withExtendedLifetime((head, table)) {
+            let copied = head.bytes.bindMemory(to: Float.self)
+            let original = table.bytes.bindMemory(to: Float.self)
+            for row in 0..<rows {
+                for column in 0..<columns where copied[column * rows + row] != original[row * columns + column] {
+                    return false
+                }
+            }
+            return true
+        }
+    }
+
+    private mutating func tie(_ copy: HeadCopy) {
+        graph.initializers.removeAll { $0.name == copy.name }
+        let reader = index.node(index.sites(of: copy.name)[0].use)
+        graph.nodes.insert(
+            ImportedNode(
+                name: "\(copy.name) from \(copy.table)", operatorType: copy.isTransposed ? "Transpose" : "Identity",
+                opsetVersion: reader.opsetVersion, inputs: [copy.table], outputs: [copy.name],
+                attributes: copy.isTransposed ? ["perm": .ints([1, 0])] : [:]),
+            at: 0)
+    }
+}

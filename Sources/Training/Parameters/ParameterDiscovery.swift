@@ -1,0 +1,174 @@
+import ONNXFormat
+public import Operators
+import TensorGraph
+
+/// Decides which tensors of a model are parameters: what trains unless the user says otherwise.
+///
+/// What the exporter states decides first: `PARAMETER` is one, `BUFFER` and `CONSTANT_TENSOR` are not, and a tensor
+/// folded from others is one if a parameter is among them. Where nothing is stated a floating-point tensor is a
+/// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
+/// exporter's own, it stands where only weights stand. Never: running statistics, masks, tables of sines and cosines,
+/// frequencies, quantized numbers and their scales, single numbers other than weights and biases.
+public struct ParameterDiscovery {
+    let index: GraphIndex
+
+    init(_ index: GraphIndex) { self.index = index }
+
+    /// A verdict on every tensor of the model, in the order of the file.
+    /// - Throws: `ONNXFormatError` if a tensor that has to be looked at cannot be decoded.
+    public static func findings(in graph: ImportedGraph) throws -> [ParameterFinding] {
+        let discovery = ParameterDiscovery(GraphIndex(graph))
+        return try graph.initializers.map { tensor in
+            try discovery.finding(tensor, uses: discovery.index.uses(of: tensor.name))
+        }
+    }
+
+    /// The verdict on a tensor as far as it is read at `uses`.
+    func finding(_ tensor: ImportedGraph.Initializer, uses: [TensorUse]) throws -> ParameterFinding {
+        let readings = index.readings(of: uses)
+        let (isParameter, reason) = try verdict(tensor, readings)
+        return ParameterFinding(
+            name: tensor.name, isParameter: isParameter, reason: reason, role: role(tensor, readings))
+    }
+
+    private typealias Verdict = (isParameter: Bool, reason: String)
+
+    private func verdict(_ tensor: ImportedGraph.Initializer, _ readings: [TensorReading]) throws -> Verdict {
+        guard tensor.dataType.isTrainable else { return (false, "holds \(tensor.dataType), not floating-point numbers") }
+        guard let main = mainReading(readings) else {
+            return (false, index.captured.contains(tensor.name) ? "only read inside a subgraph" : "no output depends on it")
+        }
+        if readings.contains(where: { $0.role == .quantization }) {
+            return (false, "belongs to quantized numbers (\(operatorType(main)))")
+        }
+        if readings.contains(where: { $0.role == .statistics }) || Self.isNamedStatistic(tensor.name) {
+            return (false, "running statistics")
+        }
+        guard readings.contains(where: \.role.isDifferentiable) else {
+            return (false, main.role == .setting ? "sets how \(operatorType(main)) works" : "only compared")
+        }
+        if let stated = stated(tensor) {
+            let isNumber = tensor.shape.reduce(1, *) == 1 && !tensor.foldedFrom.isEmpty
+            if !stated.isParameter || !isNumber || readings.contains(where: \.role.isWeightLike) { return stated }
+        }
+        return try ruled(tensor, readings, main)
+    }
+
+    /// What the exporter says of the tensor; nil if it says nothing.
+    private func stated(_ tensor: ImportedGraph.Initializer) -> Verdict? {
+        if let kind = tensor.exportedKind { return (kind == "PARAMETER", "exporter: \(kind)") }
+        guard !tensor.foldedFrom.isEmpty, !index.graph.exporter.sources.isEmpty else { return nil }
+        let kinds = tensor.foldedFrom.map { ($0, index.graph.exporter.kind(ofTarget: $0)) }
+        if let parameter = kinds.first(where: { $0.1 == "PARAMETER" }) {
+            return (true, "folded from parameter '\(parameter.0)'")
+        }
+        if case (let name, let kind?)? = kinds.first(where: { $0.1 != nil }) {
+            return (false, "folded from '\(name)' (exporter: \(kind))")
+        }
+        return (false, "folded from constants")
+    }
+
+    // MARK: Rules for tensors of which the exporter says nothing
+
+    private func ruled(
+        _ tensor: ImportedGraph.Initializer, _ readings: [TensorReading], _ main: TensorReading
+    ) throws -> Verdict {
+        let isMadeUp = TensorName.isMadeUp(tensor.name)
+        let count = tensor.shape.reduce(1, *)
+        let isWeight = readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor) }
+        guard count > 0 else { return (false, "empty") }
+        if tensor.shape.isEmpty || count == 1 && !isWeight { return (false, "a single number") }
+        if isMadeUp, !isWeight { return (false, "an unnamed constant of \(operatorType(main))") }
+        if feedsAngles(readings) { return (false, "frequencies of sines and cosines") }
+        // Weights of products are trained whatever their values.
+        if !readings.contains(where: { $0.role.isWeightLike && $0.role != .table }) || isMadeUp && isStandIn(main) {
+            if let reason = pattern(try tensor.load(), readings, isMadeUp, main) { return (false, reason) }
+        }
+        return (true, isWeight ? description(main) : "named tensor read by \(operatorType(main))")
+    }
+
+    /// Whether a tensor without a name of its own can only be weights here.
+    private func standsForWeights(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
+        reading.role != .table || tensor.shape.count == 2
+    }
+
+    private func pattern(
+        _ tensor: Constant, _ readings: [TensorReading], _ isMadeUp: Bool, _ main: TensorReading
+    ) -> String? {
+        if isMadeUp, isStandIn(main) {
+            let neutral: Float = main.role == .normalizationScale ? 1 : 0
+            return TensorPattern.fill(of: tensor) == neutral
+                ? "stands in for parameters that \(operatorType(main)) does not have" : nil
+        }
+        if TensorPattern.isAdditiveMask(tensor) { return "a mask" }
+        let onlySwitches = readings.allSatisfy {
+            $0.role == .arithmetic && ["Mul", "Where"].contains(operatorType($0)) || !$0.role.isDifferentiable
+        }
+        if onlySwitches, TensorPattern.isSwitch(tensor) { return "a mask" }
+        return TensorPattern.isSinusoidal(tensor) ? "a table of sines and cosines" : nil
+    }
+
+    /// Whether the tensor is a scale or bias that an operator demands: exporters write ones and zeros there for layers
+    /// that have none, and where an operator is borrowed for another normalisation.
+    private func isStandIn(_ reading: TensorReading) -> Bool {
+        (reading.role == .normalizationScale || reading.role == .normalizationBias)
+            && GraphIndex.normalizations.contains(operatorType(reading))
+    }
+
+    /// Whether the tensor, multiplied by something, goes into both sines and cosines and nowhere else.
+    private func feedsAngles(_ readings: [TensorReading]) -> Bool {
+        var found: Set<String> = []
+        var waiting = readings.map(\.use)
+        var seen = Set(waiting)
+        while let use = waiting.popLast() {
+            let node = index.node(use)
+            switch node.operatorType {
+            case "Sin", "Cos": found.insert(node.operatorType)
+            case "Mul", "MatMul", "Einsum", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Transpose", "Concat",
+                "Slice", "Identity", "Gather", "Div":
+                waiting += node.outputs.flatMap { index.uses(of: $0) }.filter { seen.insert($0).inserted }
+            default: return false
+            }
+        }
+        return found.count == 2
+    }
+
+    private static func isNamedStatistic(_ name: String) -> Bool {
+        ["running_mean", "running_var", "moving_mean", "moving_variance"].contains(TensorName.leaf(name))
+    }
+
+    // MARK: Descriptions
+
+    private func operatorType(_ reading: TensorReading) -> String { index.node(reading.use).operatorType }
+
+    /// The reading that says most about the tensor.
+    private func mainReading(_ readings: [TensorReading]) -> TensorReading? {
+        readings.first { $0.role.isWeightLike } ?? readings.first { $0.role.isDifferentiable } ?? readings.first
+    }
+
+    private func description(_ reading: TensorReading) -> String {
+        let node = operatorType(reading)
+        return switch reading.role {
+        case .weight: "weight of \(node)"
+        case .table: "table of \(node)"
+        case .bias: "bias of \(node == "Add" ? "a product" : node)"
+        case .normalizationScale: "scale of \(node == "Mul" ? "a normalization" : node)"
+        case .normalizationBias: "bias of \(node == "Add" ? "a normalization" : node)"
+        case .slope: "slope of \(node)"
+        default: "read by \(node)"
+        }
+    }
+
+    private func role(_ tensor: ImportedGraph.Initializer, _ readings: [TensorReading]) -> ParameterFinding.Role {
+        switch mainReading(readings)?.role {
+        case .weight?: return .weight
+        case .table?: return .table
+        case .bias?: return .bias
+        case .normalizationScale?: return .normalizationScale
+        case .normalizationBias?: return .normalizationBias
+        default:
+            let leaf = TensorName.leaf(tensor.name)
+            return leaf == "bias" || leaf.hasSuffix("_bias") ? .bias : .other
+        }
+    }
+}

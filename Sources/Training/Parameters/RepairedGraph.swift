@@ -1,0 +1,52 @@
+public import ONNXFormat
+public import Operators
+import TensorGraph
+
+/// A model whose parameters are tied as in the program that was exported, and the way back into its file.
+public struct RepairedGraph: Sendable {
+    /// The model to train.
+    public let graph: ImportedGraph
+    /// What was changed, one line each, for the user to see.
+    public let notes: [String]
+    /// Other names of the graph's tensors: what the exported program called an untied tensor whose name the file needs
+    /// for something else, and the copies of embedding tables.
+    public let otherNames: [String: String]
+    private let untied: [UntiedTensor]
+    private let copies: [HeadCopy]
+
+    init(_ graph: ImportedGraph, untied: [UntiedTensor], copies: [HeadCopy], notes: [String]) {
+        self.graph = graph
+        self.untied = untied
+        self.copies = copies
+        self.notes = notes
+        var names: [String: String] = [:]
+        for tensor in untied { names[tensor.knownAs ?? tensor.name] = tensor.name }
+        for copy in copies { names[copy.name] = copy.table }
+        otherNames = names.filter { $0.key != $0.value }
+    }
+
+    /// What writing trained tensors changes in the file: their values, a new initializer for each tensor that was untied
+    /// and now differs from what it was merged with, and both copies of an embedding table that a head shares.
+    ///
+    /// - Parameter values: new values, row by row, by names of `graph`'s tensors.
+    /// - Throws: `ONNXFormatError` if an untied tensor that keeps its values cannot be decoded.
+    public func edits(values: [String: [Float]]) throws -> ONNXEdits {
+        var edits = ONNXEdits(values: values)
+        for tensor in untied {
+            edits.values[tensor.name] = nil
+            guard values[tensor.name] != nil || values[tensor.original] != nil else { continue }
+            let new = try values[tensor.name] ?? initialValues(of: tensor.name)
+            edits.additions.append(ONNXEdits.Addition(name: tensor.name, like: tensor.original, values: new))
+            edits.rewirings += tensor.rewirings
+        }
+        for copy in copies {
+            guard let table = values[copy.table] else { continue }
+            edits.values[copy.name] = copy.values(of: table)
+        }
+        return edits
+    }
+
+    private func initialValues(of name: String) throws -> [Float] {
+        try graph.initializers.first { $0.name == name }!.load().floatValues
+    }
+}

@@ -1,0 +1,28 @@
+/// What a tensor's name tells of where it comes from.
+enum TensorName {
+    /// Whether an exporter made the name up for want of one: `onnx::MatMul_12`, `val_7`, `/norm/Constant_output_0`,
+    /// `42`, `const_fold_opt__31`. Names that a program gave to its tensors, `layers.0.bias`, are not.
+    static func isMadeUp(_ name: String) -> Bool {
+        if name.hasPrefix("onnx::") || name.hasPrefix("/") || name.hasPrefix("_val_") { return true }
+        if name.allSatisfy({ $0.isASCII && $0.isNumber }) { return true }
+        for stem in ["val_", "Constant_", "const_", "Const_"] where name.hasPrefix(stem) {
+            if name.dropFirst(stem.count).first?.isNumber == true { return true }
+        }
+        if name.hasPrefix("Constant_output") { return true }
+        // tf2onnx numbers what it makes: `Const__12`, `const_fold_opt__31`, `new_shape__7`.
+        if let mark = name.lastRange(of: "__") {
+            let number = name[mark.upperBound...]
+            return !number.isEmpty && number.allSatisfy { $0.isASCII && $0.isNumber }
+        }
+        return false
+    }
+
+    /// The last component of a dotted or slashed name.
+    static func leaf(_ name: String) -> String {
+        String(name.split(whereSeparator: { $0 == "." || $0 == "/" }).last ?? "")
+    }
+}
+
+extension String {
+    fileprivate func lastRange(of text: String) -> Range<Index>? { ranges(of: text).last }
+}

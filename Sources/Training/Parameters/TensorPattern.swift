@@ -1,0 +1,89 @@
+import Foundation
+import TensorGraph
+
+/// Tests on the values of a tensor that is stored row by row.
+enum TensorPattern {
+    /// The number that every element equals; nil if they differ or there is none.
+    static func fill(of tensor: Constant) -> Float? {
+        let values = elements(of: tensor)
+        guard let first = values.first, values.allSatisfy({ $0 == first }) else { return nil }
+        return first
+    }
+
+    /// Zeros and numbers so low that a softmax makes nothing of them, at least one of them.
+    static func isAdditiveMask(_ tensor: Constant) -> Bool {
+        var hides = false
+        for value in elements(of: tensor) where value != 0 {
+            guard value <= -1e4 else { return false }
+            hides = true
+        }
+        return hides
+    }
+
+    /// Zeros and ones, some of each.
+    static func isSwitch(_ tensor: Constant) -> Bool {
+        var seen = (zero: false, one: false)
+        for value in elements(of: tensor) {
+            switch value {
+            case 0: seen.zero = true
+            case 1: seen.one = true
+            default: return false
+            }
+        }
+        return seen.zero && seen.one
+    }
+
+    /// Whether the tensor holds sines and cosines of multiples of its position along some axis, as the tables of
+    /// positions do that are computed and not learned.
+    ///
+    /// Every sequence sin(wt + a), and no sequence of weights, follows x[t + 1] + x[t - 1] = 2 cos(w) x[t]. The factor
+    /// is fitted by least squares for each sequence along the axis, which takes four positions to mean anything.
+    static func isSinusoidal(_ tensor: Constant) -> Bool {
+        let values = elements(of: tensor)
+        // Rounding to float16 and arguments of some thousands cost a few thousandths.
+        guard values.allSatisfy({ abs($0) <= 1.002 }) else { return false }
+        let shape = tensor.type.shape
+        return shape.indices.contains { axis in
+            guard shape[axis] >= 4 else { return false }
+            let stride = shape[(axis + 1)...].reduce(1, *)
+            return areSinusoidal(values, length: shape[axis], stride: stride)
+        }
+    }
+
+    private static func areSinusoidal(_ values: UnsafeBufferPointer<Float>, length: Int, stride: Int) -> Bool {
+        var varies = false
+        for block in Swift.stride(from: 0, to: values.count, by: length * stride) {
+            for start in block..<block + stride {
+                var (product, square) = (0.0, 0.0)
+                var (low, high) = (Double.infinity, -Double.infinity)
+                for position in 0..<length {
+                    let value = Double(values[start + position * stride])
+                    (low, high) = (min(low, value), max(high, value))
+                    guard 1..<length - 1 ~= position else { continue }
+                    product += value * neighbours(values, start + position * stride, stride)
+                    square += value * value
+                }
+                let factor = square > 0 ? product / square : 2
+                guard abs(factor) <= 2.01 else { return false }
+                for position in 1..<length - 1 {
+                    let place = start + position * stride
+                    guard abs(neighbours(values, place, stride) - factor * Double(values[place])) < 0.005 else {
+                        return false
+                    }
+                }
+                varies = varies || high - low > 0.5
+            }
+        }
+        return varies
+    }
+
+    private static func neighbours(_ values: UnsafeBufferPointer<Float>, _ place: Int, _ stride: Int) -> Double {
+        Double(values[place - stride]) + Double(values[place + stride])
+    }
+
+    /// The elements of a tensor of floats, which lives at least as long.
+    private static func elements(of tensor: Constant) -> UnsafeBufferPointer<Float> {
+        precondition(tensor.type.elementType == .float32)
+        return UnsafeRawBufferPointer(rebasing: tensor.bytes.prefix(tensor.type.byteCount)).bindMemory(to: Float.self)
+    }
+}

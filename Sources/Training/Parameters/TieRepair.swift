@@ -1,0 +1,30 @@
+import ONNXFormat
+public import Operators
+
+/// Undoes what exporters do to shared parameters.
+///
+/// Exporters merge tensors of equal value, so that fresh layers that have nothing to do with each other share one
+/// tensor: false ties, which would train as one. `TensorOrigins` says how they are told from true ones. And they store a
+/// head that is tied to an embedding as a second, transposed copy, which would train on its own; see `HeadCopies`.
+public enum TieRepair {
+    /// - Parameters:
+    ///   - untie: whether to take false ties apart.
+    ///   - retie: whether to tie heads to the embeddings that they copy.
+    /// - Throws: `ONNXFormatError` if a tensor that has to be compared cannot be decoded.
+    public static func repaired(_ graph: ImportedGraph, untie: Bool = true, retie: Bool = true) throws -> RepairedGraph {
+        var graph = graph
+        var untied: [UntiedTensor] = []
+        var copies: [HeadCopy] = []
+        var notes: [String] = []
+        if untie {
+            let ties = try FalseTies(of: graph)
+            (graph, untied, notes) = (ties.graph, ties.untied, ties.notes)
+        }
+        if retie {
+            let heads = try HeadCopies(of: graph)
+            (graph, copies) = (heads.graph, heads.copies)
+            notes += copies.map { "tied '\($0.name)' to the embedding '\($0.table)', of which it is a copy" }
+        }
+        return RepairedGraph(graph, untied: untied, copies: copies, notes: notes)
+    }
+}
