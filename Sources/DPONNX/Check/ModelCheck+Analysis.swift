@@ -18,7 +18,7 @@ extension ModelCheck {
         } catch let error as GraphError {
             analysis.add(error)
         }
-        self = analysis.result(trainable)
+        self = try analysis.result(trainable)
     }
 }
 
@@ -119,10 +119,10 @@ private struct Analysis {
                 message: node == nil ? error.description : error.message))
     }
 
-    func result(_ trainable: [String]) -> ModelCheck {
+    func result(_ trainable: [String]) throws -> ModelCheck {
         var check = check
         check.operators = operatorRows()
-        check.parameters = parameterRows(Set(trainable))
+        check.parameters = parameterRows(Set(trainable), try model.parameterFindings())
         return check
     }
 
@@ -144,13 +144,15 @@ private struct Analysis {
         }.sorted { ($1.count, $0.operatorType) < ($0.count, $1.operatorType) }
     }
 
-    private func parameterRows(_ trainable: Set<String>) -> [ModelCheck.ParameterRow] {
+    private func parameterRows(_ trainable: Set<String>, _ findings: [ParameterFinding]) -> [ModelCheck.ParameterRow] {
+        let reasons = Dictionary(findings.map { ($0.name, $0.reason) }, uniquingKeysWith: { first, _ in first })
         var rules: [String: PrivateStep.Rule] = [:]
         for rule in step?.rules ?? [] { for name in rule.parameters { rules[name] = rule } }
         return model.graph.initializers.filter { $0.dataType.storage == .float32 }.map { initializer in
             let rule = rules[initializer.name]
             return ModelCheck.ParameterRow(
                 name: initializer.name, shape: initializer.shape, isTrainable: trainable.contains(initializer.name),
+                reason: reasons[initializer.name] ?? "",
                 site: rule?.site, norm: rule?.norm,
                 cost: rule.map { $0.norm == "ghost" ? $0.cost.ghost ?? $0.cost.instantiate : $0.cost.instantiate })
         }

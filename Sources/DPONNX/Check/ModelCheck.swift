@@ -24,6 +24,8 @@ public struct ModelCheck: Sendable {
         public var name: String
         public var shape: [Int]
         public var isTrainable: Bool
+        /// Why it counts as a parameter or not.
+        public var reason: String
         /// The rule's site kind and way to the norm, and the norm's multiply-adds per sample; nil if it does not train.
         public var site: String?
         public var norm: String?

@@ -9,9 +9,8 @@ extension LoadedModel {
     /// - Throws: `ONNXFormatError` if the file cannot be written; nothing is then left at its name.
     public func save(
         _ weights: [(name: String, values: [Float])], statement: PrivacyStatement, to path: String
-    ) throws(ONNXFormatError) {
-        var edits = ONNXEdits()
-        for (name, values) in weights { edits.values[name] = values }
+    ) throws {
+        var edits = try repaired.edits(values: Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.values) }))
         let carried = file.metadata.filter { $0.key.hasPrefix(PrivacyStatement.keyPrefix) }
         edits.removedMetadata = Set(carried.map(\.key))
         edits.metadata = carried.map { entry in

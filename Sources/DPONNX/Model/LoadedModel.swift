@@ -1,17 +1,27 @@
 /// A model read from a file, understood as a graph, with what trains by default.
 public struct LoadedModel: Sendable {
     public let file: ONNXModel
-    public let graph: ImportedGraph
     public let registry: OperatorRegistry
+    /// The graph as it trains, and the way back into the file.
+    public let repaired: RepairedGraph
 
-    /// - Parameter registry: the operators known; add your own to `.standard`.
+    public var graph: ImportedGraph { repaired.graph }
+
+    /// - Parameters:
+    ///   - registry: the operators known; add your own to `.standard`.
+    ///   - untie: whether tensors that the exporter merged because their values were equal are taken apart.
+    ///   - retie: whether heads that were exported as copies of an embedding are tied to it again.
     /// - Throws: `ONNXFormatError` if the file cannot be read or is no model, `GraphError` if its graph cannot be
     ///   imported.
-    public init(path: String, registry: OperatorRegistry = .standard) throws {
+    public init(path: String, registry: OperatorRegistry = .standard, untie: Bool = true, retie: Bool = true) throws {
         file = try ONNXModel(path: path)
-        graph = try ModelImporter.importGraph(of: file)
         self.registry = registry
+        repaired = try TieRepair.repaired(ModelImporter.importGraph(of: file), untie: untie, retie: retie)
     }
+
+    /// What every tensor of the graph is, and why.
+    /// - Throws: `ONNXFormatError` if a tensor that has to be looked at cannot be decoded.
+    public func parameterFindings() throws -> [ParameterFinding] { try ParameterDiscovery.findings(in: graph) }
 
     /// Nodes whose operator nobody registered, in graph order.
     public var unsupportedNodes: [ImportedNode] {

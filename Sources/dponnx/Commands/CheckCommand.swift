@@ -24,7 +24,7 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            let loaded = try model.load(selection)
+            let loaded = try selection.load(model)
             try loaded.requireOutput(logits)
             let check = try ModelCheck(
                 loaded, trainable: selection.names(in: loaded), options: model.inputOptions, output: logits,
@@ -40,6 +40,7 @@ struct CheckCommand: ParsableCommand {
             var name: String
             var shape: [Int]
             var trainable: Bool
+            var reason: String
             var site, norm: String?
             var cost: Double?
         }
@@ -62,7 +63,7 @@ struct CheckCommand: ParsableCommand {
             }
             parameters = check.parameters.map {
                 Parameter(
-                    name: $0.name, shape: $0.shape, trainable: $0.isTrainable, site: $0.site, norm: $0.norm,
+                    name: $0.name, shape: $0.shape, trainable: $0.isTrainable, reason: $0.reason, site: $0.site, norm: $0.norm,
                     cost: $0.cost)
             }
             problems = check.problems.map {
@@ -78,12 +79,12 @@ struct CheckCommand: ParsableCommand {
                 row.operatorType, "\(row.count)", row.forward.rawValue, row.backward.rawValue, row.perSample.rawValue)
         }
         print(operators.text + "\n")
-        var parameters = Table(header: ["parameter", "shape", "trains", "site", "norm", "multiply-adds per sample"])
+        var parameters = Table(header: ["parameter", "shape", "trains", "site", "norm", "multiply-adds per sample", "because"])
         for row in check.parameters {
             let shape = row.shape.map(String.init).joined(separator: "x")
             parameters.add(
                 row.name, shape.isEmpty ? "scalar" : shape, row.isTrainable ? "yes" : "no", row.site ?? "-",
-                row.norm ?? "-", row.cost.map { fixed($0, 0) } ?? "-")
+                row.norm ?? "-", row.cost.map { fixed($0, 0) } ?? "-", row.reason)
         }
         print(parameters.text + "\n")
         if let size = check.assumedSize { print("dimensions that nobody gave were taken as \(size); see --dim") }

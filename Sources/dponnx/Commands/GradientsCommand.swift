@@ -25,7 +25,7 @@ struct GradientsCommand: ParsableCommand {
     func run() throws {
         try reportingFailures {
             let pool = resources.makePool()
-            let loaded = try model.load(selection)
+            let loaded = try selection.load(model)
             let loss = try data.specification(for: loaded)
             let set = try data.load(for: loaded, model.inputOptions)
             let trainable = try loaded.trainable(selection.names(in: loaded), for: set, model.inputOptions)

@@ -44,7 +44,7 @@ struct TrainCommand: ParsableCommand {
 
     private func train() throws {
         let pool = resources.makePool()
-        let loaded = try model.load(selection)
+        let loaded = try selection.load(model)
         let loss = try data.specification(for: loaded)
         let set = try data.load(for: loaded, model.inputOptions)
         let validationSet = try validation.map { try data.load($0, for: loaded, model.inputOptions) }

@@ -18,7 +18,8 @@ struct ModelArguments: ParsableArguments {
             dimensions: Dictionary(dim.map { ($0.name, $0.size) }, uniquingKeysWith: { $1 }))
     }
 
-    func load() throws -> LoadedModel { try LoadedModel(path: model) }
+    /// The model as it stands in the file, for commands that train nothing.
+    func load() throws -> LoadedModel { try LoadedModel(path: model, untie: false, retie: false) }
 }
 
 /// `NAME=SIZE` on the command line.

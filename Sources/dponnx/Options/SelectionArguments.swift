@@ -3,17 +3,29 @@ import DPONNX
 
 /// Which initializers train.
 struct SelectionArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("Initializers to train: a name, a pattern, or a preset: all, bias, last-layer, norm (repeats).", valueName: "glob"))
+    @Option(
+        help: ArgumentHelp(
+            "Initializers to train: a name, a pattern, or a preset: all, bias, last-layer, norm (repeats).",
+            valueName: "glob"))
     var trainable: [String] = []
 
     @Option(help: ArgumentHelp("Initializers to leave as they are (repeats).", valueName: "glob"))
     var frozen: [String] = []
 
-    func names(in model: LoadedModel) throws -> [String] {
-        let all = model.graph.initializers.filter { $0.dataType.storage == .float32 && !$0.shape.isEmpty }.map(\.name)
-        return trainable.isEmpty ? all : all.filter(trainable.contains)
+    @Flag(help: "Train tensors that the exporter merged because their values were equal as one.")
+    var noUntie = false
+
+    @Flag(help: "Train a head that was exported as a copy of an embedding on its own.")
+    var noRetie = false
+
+    func load(_ model: ModelArguments) throws -> LoadedModel {
+        let loaded = try LoadedModel(path: model.model, untie: !noUntie, retie: !noRetie)
+        for line in loaded.repaired.notes { note(line) }
+        return loaded
     }
-}
-extension ModelArguments {
-    func load(_ selection: SelectionArguments) throws -> LoadedModel { try LoadedModel(path: model) }
+
+    func names(in model: LoadedModel) throws -> [String] {
+        try ParameterSelection(trainable: trainable, frozen: frozen)
+            .names(in: model.repaired, findings: model.parameterFindings())
+    }
 }

@@ -19,7 +19,7 @@ enum ExitStatus: Int32 {
             case let error as ONNXFormatError: Self(error)
             case let error as GraphError: error.kind == .unsupported ? .unsupported : .badInput
             case let error as DataError: Self(error)
-            case is UsageError: .usage
+            case is UsageError, is SelectionError: .usage
             case is PrivacyStatementError: .badInput
             default: .internalError
             }
