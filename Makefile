@@ -2,12 +2,14 @@
 SWIFT_TEST = swift test -c release -Xswiftc -enable-testing
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build test conformance proto format lint
+.PHONY: help setup build demo test bench conformance proto format lint
 
 help:
 	@echo "make setup         install the Debian packages that the build needs (root or sudo)"
 	@echo "make build         build .build/release/dponnx"
-	@echo "make test          run every test"
+	@echo "make demo          set up, build, train a CNN privately on Fashion-MNIST and evaluate it"
+	@echo "make test          set up and run every test"
+	@echo "make bench         time private training beside ordinary training"
 	@echo "make conformance   run the tests of an installed onnx package: ONNX=<its folder>"
 	@echo "make proto         generate the C code for ONNX files anew"
 	@echo "make format        format the Swift sources; make lint only checks them"
@@ -18,8 +20,18 @@ setup:
 build: setup
 	swift build -c release --product dponnx
 
+demo:
+	@scripts/setup.sh dataset-fashion-mnist
+	swift build -c release --product dponnx
+	@scripts/demo.sh
+
 test: setup
 	$(SWIFT_TEST)
+
+bench:
+	@scripts/setup.sh dataset-fashion-mnist
+	swift build -c release --product dponnx
+	@Benchmarks/modes.sh
 
 # Newer releases of onnx hold their node tests as code only: Conformance/make_node_tests.py writes them to a folder.
 conformance: setup
