@@ -1,5 +1,5 @@
 import ONNXFormat
-public import Operators
+import Operators
 
 /// What the user wants trained (`--trainable`, `--frozen`).
 public struct ParameterSelection: Sendable {
