@@ -75,7 +75,8 @@ let package = Package(
             name: "ONNXFormatTests", dependencies: ["ONNXFormat"], resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(name: "TensorGraphTests", dependencies: ["TensorGraph", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Execution"], swiftSettings: strict),
+        .testTarget(
+            name: "OperatorsTests", dependencies: ["Operators", "Execution", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "ExecutionTests", dependencies: ["Execution", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution", "TestSupport"],

@@ -55,6 +55,29 @@ struct PositionMatrix {
         return total
     }
 
+    /// The sum over positions of ||x_t|| ||g_t||: how large a contraction of the two would be if nothing cancelled.
+    func productOfNorms(_ other: PositionMatrix, positions: Int) -> Double {
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * positions) { squares in
+            let own = squares.baseAddress!
+            addSquares(positions: positions, into: own)
+            other.addSquares(positions: positions, into: own + positions)
+            return (0..<positions).reduce(0) { $0 + (own[$1] * own[positions + $1]).squareRoot() }
+        }
+    }
+
+    /// squares:[T] = ||x_t||^2 of every position.
+    private func addSquares(positions: Int, into squares: UnsafeMutablePointer<Double>) {
+        if isFeatureMajor {
+            squares.update(repeating: 0, count: positions)
+            for feature in 0..<features {
+                let row = pointer + feature * stride
+                for position in 0..<positions { squares[position] += Double(row[position]) * Double(row[position]) }
+            }
+        } else {
+            for position in 0..<positions { squares[position] = sumOfSquares(pointer + position * stride, features) }
+        }
+    }
+
     func isZero(positions: Int) -> Bool {
         let rows = isFeatureMajor ? features : positions
         let columns = isFeatureMajor ? positions : features
@@ -72,11 +95,17 @@ enum GhostNorm {
     /// Elements in which a whole x^T g, or some of its rows at a time, is instantiated.
     static func instantiatedCount(rows: Int, columns: Int) -> Int { min(rows * columns, max(65536, 16 * columns)) }
 
-    /// Below this share of (sum_t ||x_t|| ||g_t||)^2 single-precision Grams have cancelled too far to be trusted.
-    private static let trusted = 1e-5
+    /// Below this share of S^2, S = sum_t ||x_t|| ||g_t||, single-precision Grams have cancelled too far to be trusted.
+    ///
+    /// Rounding moves the sum of their products by about 2^-24 S^2 / T, so that what is trusted is right to a few
+    /// millionths; gradients of unrelated positions have norms of S^2 / T.
+    private static func trusted(positions: Int) -> Double { max(1e-5, 0.03 / Double(positions)) }
+
+    /// Rounding of a single-precision contraction of x and g, as a share of S: twice what is measured.
+    private static let rounding = 0x1p-25
 
     /// ||x^T g||^2, plus ||sum_t g_t||^2 if `includeBias`, by the Gram matrices <X X^T + 1, G G^T>, summed in double
-    /// precision; the exact norm by instantiation where the Grams have cancelled.
+    /// precision; by instantiation where the Grams have cancelled.
     ///
     /// `scratch` holds `gramCount` elements, `instantiated` holds `instantiatedCount`. Not finite if x or g is not finite.
     static func squared(
@@ -84,7 +113,7 @@ enum GhostNorm {
         scratch: UnsafeMutablePointer<Float>, instantiated: UnsafeMutablePointer<Float>
     ) -> Double {
         let (sum, bound) = byGrams(x, g, positions: positions, one: includeBias ? 1 : 0, scratch: scratch)
-        if sum > 0, sum >= trusted * bound * bound, sum.isFinite { return sum }
+        if sum > 0, sum >= trusted(positions: positions) * bound * bound, sum.isFinite { return sum }
         // Without a gradient, as in padding samples, there is nothing to instantiate.
         if sum == 0, g.isZero(positions: positions) { return 0 }
         return byInstantiation(x, g, positions: positions, includeBias: includeBias, buffer: instantiated)
@@ -120,6 +149,9 @@ enum GhostNorm {
     }
 
     /// ||x^T g||^2 (+ ||sum_t g_t||^2) by forming x^T g, as many rows at a time as fit into `buffer`.
+    ///
+    /// Where x^T g cancels, the clipped contraction rounds otherwise than this one. What both may be wrong by is then
+    /// added, so that no clipped gradient is longer than its threshold.
     static func byInstantiation(
         _ x: PositionMatrix, _ g: PositionMatrix, positions: Int, includeBias: Bool,
         buffer: UnsafeMutablePointer<Float>
@@ -131,7 +163,10 @@ enum GhostNorm {
             x.contraction(g, rows: rows, positions: positions, into: buffer)
             sum += sumOfSquares(buffer, rows.count * g.features)
         }
-        return sum
+        let bound = x.productOfNorms(g, positions: positions)
+        guard sum < trusted(positions: positions) * bound * bound else { return sum }
+        let longest = sum.squareRoot() + rounding * bound
+        return longest * longest
     }
 
     /// sum of (x + shift) * y in double precision

@@ -10,8 +10,9 @@ public func linearGhostNormsScratchCount(positions: Int, d: Int, p: Int, workers
 /// squaredNorms[b] += ||x_b^T g_b||_F^2, plus ||sum_t g_b,t||^2 if `includeBias`, for x:[B,T,d] and g:[B,T,p].
 ///
 /// T = 1: ||x||^2 ||g||^2 in double precision. T > 1: <X X^T + 1, G G^T>_F (Li et al. 2022), the Grams in single precision
-/// by tiles that stay in cache, their product summed in double precision. If the sum is not positive or below 1e-5 S^2
-/// with S = sum_t ||x_t|| ||g_t||, the Grams have cancelled and that sample is instantiated. A sample whose x or g is not
+/// by tiles that stay in cache, their product summed in double precision. If the sum is not positive or below
+/// max(1e-5, 0.03 / T) S^2 with S = sum_t ||x_t|| ||g_t||, the Grams have cancelled and that sample is instantiated; such a
+/// norm includes 2^-25 S for the rounding of its contraction. A sample whose x or g is not
 /// finite gets a norm that is not finite, the others are not touched by it.
 public func linearGhostNorms(
     x: UnsafePointer<Float>, g: UnsafePointer<Float>, batch: Int, positions: Int, d: Int, p: Int, includeBias: Bool,
@@ -122,19 +123,13 @@ public func linearCross(
                 sum += dot(own, second, rows.count * columns.count)
             }
         }
-        let bound = productOfNorms(input1, gradient1, positions1) * productOfNorms(input2, gradient2, positions2)
+        let bound =
+            input1.productOfNorms(gradient1, positions: positions1)
+            * input2.productOfNorms(gradient2, positions: positions2)
         if !(sum.magnitude >= 1e-5 * bound), bound != 0 {
             sum = crossByInstantiation((input1, gradient1, positions1), (input2, gradient2, positions2), buffer: own)
         }
         products[sample] += scale * sum
-    }
-}
-
-/// sum_t ||x_t|| ||g_t|| of two position-major matrices
-private func productOfNorms(_ x: PositionMatrix, _ g: PositionMatrix, _ positions: Int) -> Double {
-    (0..<positions).reduce(0) { sum, position in
-        let input = sumOfSquares(x.pointer + position * x.stride, x.features)
-        return sum + (input * sumOfSquares(g.pointer + position * g.stride, g.features)).squareRoot()
     }
 }
 

@@ -207,7 +207,7 @@ let unaryCases: [UnaryCase] = [
         let cases: [(UnaryFunction, Float, Float)] = [
             (.relu, 0, 0), (.abs, 0, 0), (.leakyRelu(alpha: 0.25), 0, 0.25), (.elu(alpha: 0.5), 0, 0.5),
             (.hardSwish, -3, 0), (.hardSwish, 3, 1), (.hardSigmoid(alpha: 0.25, beta: 0.5), 2, 0),
-            (.hardSigmoid(alpha: 0.25, beta: 0.5), -2, 0), (.clip(low: -1, high: 1), 1, 1),
+            (.hardSigmoid(alpha: 0.25, beta: 0.5), -2, 0), (.clip(low: -1, high: 1), 1, 0),
             (.thresholdedRelu(alpha: 1), 1, 0), (.sign, 0, 0),
         ]
         for table in supportedTables() {

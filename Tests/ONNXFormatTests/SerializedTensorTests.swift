@@ -45,10 +45,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        [0xFF], [8, 2, 16, 99], [8, 2, 16, 1, 0x4A, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0x0B], [0x4A, 0xFF, 0xFF, 0xFF, 0x7F],
-        [8, 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 16, 1],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xFF], [8, 2, 16, 99], [8, 2, 16, 1, 0x4A, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0x0B],
+            [0x4A, 0xFF, 0xFF, 0xFF, 0x7F],
+            [8, 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 16, 1],
+        ] as [[UInt8]])
     func malformedBytes(_ bytes: [UInt8]) { #expect(error(bytes)?.kind == .malformed) }
 
     @Test func externalDataHaveNoFolder() {

@@ -1,5 +1,6 @@
 import Operators
 import TensorGraph
+import TestSupport
 import Testing
 
 @Suite struct ConvolutionTests {

@@ -1,5 +1,6 @@
 import Operators
 import TensorGraph
+import TestSupport
 import Testing
 
 /// Uses of one parameter at several places, against sums of the uses' own gradients in double precision.

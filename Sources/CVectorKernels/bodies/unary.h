@@ -142,7 +142,7 @@ static void derivative(int op, const float *x, const float *g, float *out, int64
         VK_GATE(VK_FLOOR, v == v, v)
         VK_GATE(VK_CEIL, v == v, v)
         VK_GATE(VK_ROUND, v == v, v)
-        VK_GATE(VK_CLIP, v < a || v > b, v == v ? 1.0f : v)
+        VK_GATE(VK_CLIP, v <= a || v >= b, v == v ? 1.0f : v)
         VK_SLOPE(VK_AFFINE, a)
     }
 }

@@ -29,7 +29,7 @@ public enum UnaryFunction: Hashable, Sendable {
     case sign, floor, ceil
     /// To the nearest integer, halves to even.
     case round
-    /// max(low, min(high, x)); the derivative is 1 on the bounds themselves, as in PyTorch.
+    /// max(low, min(high, x)); the derivative is 0 on the bounds themselves, as in PyTorch (clamp, ReLU6).
     case clip(low: Float, high: Float)
     /// scale * x + offset
     case affine(scale: Float, offset: Float)

@@ -108,7 +108,7 @@ public enum ArithmeticOperators {
             }
         }
 
-    /// min(high, max(low, x)) with the gradient of the closed interval: 1 on the bounds themselves.
+    /// min(high, max(low, x)) with the gradient of the open interval: 0 on the bounds themselves, as in PyTorch.
     private static func clipped(_ x: ValueID, _ low: ValueID?, _ high: ValueID?, in builder: inout GraphBuilder)
         throws(GraphError) -> ValueID
     {
@@ -125,11 +125,11 @@ public enum ArithmeticOperators {
         var result = x
         if let low {
             let bound = try builder.view(low, [])
-            result = try builder.select(try builder.compare(.less, result, bound), bound, result)
+            result = try builder.select(try builder.compare(.lessOrEqual, result, bound), bound, result)
         }
         if let high {
             let bound = try builder.view(high, [])
-            result = try builder.select(try builder.compare(.greater, result, bound), bound, result)
+            result = try builder.select(try builder.compare(.greaterOrEqual, result, bound), bound, result)
         }
         return result
     }

@@ -84,9 +84,16 @@ struct TakesPart: ExecutableOperation {
     }
 }
 
-/// The sum of several squared norms or inner products [B] float64 with coefficients: n^2 of a shared parameter.
+/// n^2 of a parameter with several sites: their squared norms, and inner products between them with coefficient 2; all
+/// [B], float64.
+///
+/// Gradients of two sites may cancel, but the terms come from single-precision products. A share of the square of the
+/// norms' sum, many times their rounding, is added, so that a cancelled sum is no shorter than the gradient.
 struct NormSum: ExecutableOperation {
+    /// 1 for a squared norm, 2 for an inner product.
     let coefficients: [Double]
+
+    private static let rounding = 0x1p-20
 
     var description: String { "norm sum" }
 
@@ -102,10 +109,13 @@ struct NormSum: ExecutableOperation {
             let result = arguments.output(0, as: Double.self)
             for sample in 0..<count {
                 var sum = 0.0
+                var norms = 0.0
                 for (index, coefficient) in coefficients.enumerated() {
-                    sum += coefficient * arguments.input(index, as: Double.self)[sample]
+                    let term = arguments.input(index, as: Double.self)[sample]
+                    sum += coefficient * term
+                    if coefficient == 1 { norms += term.squareRoot() }
                 }
-                result[sample] = sum
+                result[sample] = (sum < 0 ? 0 : sum) + Self.rounding * norms * norms
             }
         }
     }

@@ -101,8 +101,9 @@ struct FalseTies {
     private func groups(of tensor: ImportedGraph.Initializer, _ sites: [TensorSite]) throws -> [Group] {
         let found = try origins.origins(of: tensor, at: sites) { TensorPattern.fill(of: try tensor.load()) }
         let own = Set([tensor.name] + tensor.foldedFrom)
+        let direct = sites.firstIndex { $0.path.count == 1 } ?? 0
         let keeper =
-            found.first { if case .source(let names, 0) = $0 { own.isSuperset(of: names) } else { false } } ?? found[0]
+            found.first { if case .source(let names, 0) = $0 { own.isSuperset(of: names) } else { false } } ?? found[direct]
         var groups = [Group(origin: keeper, sites: [])]
         var originOfPlace: [FilePlace: TensorOrigins.Origin] = [:]
         for (site, origin) in zip(sites, found) {
@@ -204,7 +205,6 @@ struct FalseTies {
         case .source(let names, _): return "\(tensor.name).\(names.joined(separator: "+"))"
         default: break
         }
-        if isMadeUp, site.path.count > 1 { return site.name }
         let place = module.isEmpty ? index.node(site.use).origin.name : module
         return isMadeUp ? "\(tensor.name).\(place)" : "\(place).\(TensorName.leaf(tensor.name))"
     }

@@ -143,7 +143,8 @@ public struct ParameterDiscovery {
 
     /// The reading that says most about the tensor.
     private func mainReading(_ readings: [TensorReading]) -> TensorReading? {
-        readings.first { $0.role.isWeightLike } ?? readings.first { $0.role.isDifferentiable } ?? readings.first
+        readings.first { $0.role == .table } ?? readings.first { $0.role.isWeightLike }
+            ?? readings.first { $0.role.isDifferentiable } ?? readings.first
     }
 
     private func description(_ reading: TensorReading) -> String {

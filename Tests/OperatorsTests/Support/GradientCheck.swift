@@ -1,4 +1,5 @@
 import TensorGraph
+import TestSupport
 import Testing
 
 @testable import Operators

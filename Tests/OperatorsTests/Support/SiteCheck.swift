@@ -1,5 +1,6 @@
 import Operators
 import TensorGraph
+import TestSupport
 import Testing
 
 /// A linear use of a parameter: one operation, the data it meets, and where the samples lie.
@@ -92,8 +93,8 @@ struct SiteCase: Sendable, CustomTestStringConvertible {
         let expected = try definition(data: x, gradient: g, outputFactor: outputFactor, batch: batch)
         let weights = (0..<batch).map { batch > 1 && $0 == batch - 1 ? 0 : Float($0) * 0.5 + 0.25 }
         if batch > 1 {
-            if indexBound == nil { x = x.poisoning(batch - 1, of: factor) }
-            g = g.poisoning(batch - 1, of: outputFactor)
+            if indexBound == nil { x = x.replacing(batch - 1, of: factor, with: .nan) }
+            g = g.replacing(batch - 1, of: outputFactor, with: .nan)
         }
         let results = evaluate(graph, inputs: ["x": x, "g": g, "c": Constant(weights)])
         let kept = batch > 1 ? batch - 1 : 1
