@@ -89,8 +89,10 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests", dependencies: ["ConformanceTesting", "Kernels", "Operators"],
             exclude: ["make_node_tests.py"], resources: [.copy("NodeTests")], swiftSettings: strict),
-        .testTarget(name: "DPONNXTests", dependencies: ["DPONNX"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["DPONNX"], swiftSettings: strict),
+        .testTarget(
+            name: "DPONNXTests", dependencies: ["DPONNX"], exclude: ["make_models.py"],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["dponnx"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,148 @@
+import DPONNX
+import Foundation
+import Testing
+
+/// Training, from a model's file to the trained file.
+@Suite struct PrivateTrainingTests {
+    private let exported = ExportedModel("mlp")
+    private let pool = ThreadPool(threads: 1)
+
+    private struct Run {
+        var trainer: Trainer
+        var model: LoadedModel
+        var data: DataSet
+    }
+
+    private func run(
+        steps: Int, noise: Double, mode: ClippingMode = .bookKeeping, rule: UpdateRule = .sgd, batch: Int = 5,
+        average: Double? = nil, seed: UInt64 = 7
+    ) throws -> Run {
+        let model = try exported.load()
+        let data = try exported.data(for: model)
+        let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
+        let trainable = try model.trainable(names, for: data, InputOptions())
+        let mechanism = PrivacyMechanism(
+            poissonBatchOf: batch, clippingNorm: 1, noiseMultiplier: noise, steps: steps, datasetSize: data.count)
+        let options = TrainingOptions(
+            mechanism: mechanism, clipping: ClippingOptions(mode: mode), updateRule: rule,
+            schedule: LearningRateSchedule(base: 0.5, totalSteps: steps), averageDecay: average)
+        let trainer = try Trainer(
+            trainable, loss: LossSpecification(), options: options, data: data, physicalBatchSize: 2,
+            parameters: ParameterMemory(trainable.initialValues()), generator: SeededRandomGenerator(seed: seed),
+            pool: pool)
+        return Run(trainer: trainer, model: model, data: data)
+    }
+
+    @Test func withoutNoiseTheLossFalls() throws {
+        // Sampling rate 1: every step sees all five rows.
+        let run = try run(steps: 60, noise: 0)
+        let first = try #require(try run.trainer.step().loss)
+        var last = first
+        for _ in 1..<60 { last = try #require(try run.trainer.step().loss) }
+        #expect(last < 0.5 * first)
+    }
+
+    @Test func oneStepMovesByTheClippedMean() throws {
+        let run = try run(steps: 1, noise: 0)
+        let before = run.trainer.weights()
+        _ = try run.trainer.step()
+        let clipped = try self.run(steps: 1, noise: 0).trainer.engine
+        _ = try clipped.accumulate(Array(0..<5))
+        for (old, new) in zip(before, run.trainer.weights()) {
+            let sum = clipped.sum(of: old.name)
+            for index in old.values.indices {
+                #expect(abs(new.values[index] - (old.values[index] - 0.5 * sum[index] / 5)) < 1e-6)
+            }
+        }
+    }
+
+    /// Noise has standard deviation sigma C on the sum, hence lr sigma C / E[B] on a weight after one step of SGD.
+    @Test func noiseHasTheStatedDeviation() throws {
+        var squares = 0.0
+        var count = 0
+        for seed in 0..<60 {
+            let noisy = try run(steps: 1, noise: 3, seed: UInt64(seed))
+            _ = try noisy.trainer.step()
+            let quiet = try run(steps: 1, noise: 0, seed: UInt64(seed))
+            _ = try quiet.trainer.step()
+            for (a, b) in zip(noisy.trainer.weights(), quiet.trainer.weights()) {
+                for (x, y) in zip(a.values, b.values) {
+                    squares += Double((x - y) * (x - y))
+                    count += 1
+                }
+            }
+        }
+        let deviation = (squares / Double(count)).squareRoot()
+        // The relative deviation of this estimate is 1 / sqrt(2 count), below 0.7 % for 60 runs of 155 weights.
+        #expect(abs(deviation / (0.5 * 3 / 5) - 1) < 0.04)
+    }
+
+    @Test func anEmptyBatchIsStillANoisyStep() throws {
+        let run = try run(steps: 40, noise: 1, batch: 1)
+        var sawEmpty = false
+        for _ in 0..<40 {
+            let before = run.trainer.weights()
+            let report = try run.trainer.step()
+            let moved = zip(before, run.trainer.weights()).contains { $0.values != $1.values }
+            #expect(moved)
+            sawEmpty = sawEmpty || report.sampleCount == 0
+        }
+        // At rate 1/5 five rows are all left out with probability 0.33.
+        #expect(sawEmpty)
+    }
+
+    @Test func aSeedRepeatsARun() throws {
+        func weights(_ seed: UInt64) throws -> [[Float]] {
+            let run = try run(steps: 5, noise: 1, rule: .adam(), batch: 3, average: 0.9, seed: seed)
+            for _ in 0..<5 { _ = try run.trainer.step() }
+            return run.trainer.weights().map(\.values)
+        }
+        #expect(try weights(1) == weights(1))
+        #expect(try weights(1) != weights(2))
+    }
+
+    @Test func theTrainedFileDiffersInItsWeightsAlone() throws {
+        let run = try run(steps: 2, noise: 1)
+        for _ in 0..<2 { _ = try run.trainer.step() }
+        let statement = PrivacyStatement(
+            mechanism: run.trainer.options.mechanism, clippingFunction: "abadi", clippingStyle: "flat",
+            accountant: .rdp, delta: 1e-5)
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).onnx").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try run.model.save(run.trainer.weights(), statement: statement, to: path)
+
+        let trained = try LoadedModel(path: path)
+        #expect(try trained.privacyStatement() == statement)
+        #expect(statement.recomputedBound == statement.bound)
+        #expect(trained.file.graph.nodes.map(\.name) == run.model.file.graph.nodes.map(\.name))
+        let weights = Dictionary(uniqueKeysWithValues: run.trainer.weights().map { ($0.name, $0.values) })
+        for tensor in trained.file.graph.initializers {
+            let original = run.model.file.graph.initializers.first { $0.name == tensor.name }!
+            #expect(tensor.dimensions == original.dimensions && tensor.elementType == original.elementType)
+            if let expected = weights[tensor.name] {
+                #expect(try tensor.floats() == expected)
+                #expect(try tensor.floats() != original.floats())
+            }
+        }
+    }
+
+    @Test func anEarlierStatementIsKept() throws {
+        let run = try run(steps: 1, noise: 1)
+        let statement = PrivacyStatement(
+            mechanism: run.trainer.options.mechanism, clippingFunction: "abadi", clippingStyle: "flat",
+            accountant: .rdp, delta: 1e-5)
+        let folder = FileManager.default.temporaryDirectory
+        let (first, second) = (
+            folder.appendingPathComponent("\(UUID()).onnx").path, folder.appendingPathComponent("\(UUID()).onnx").path
+        )
+        defer { for path in [first, second] { try? FileManager.default.removeItem(atPath: path) } }
+        try run.model.save([], statement: statement, to: first)
+        let again = try LoadedModel(path: first)
+        #expect(again.earlierTrainingNote != nil)
+        try again.save([], statement: statement, to: second)
+        let metadata = try LoadedModel(path: second).file.metadata
+        #expect(metadata[key: "dponnx.privacy.epsilon"] == "\(statement.bound.epsilon)")
+        #expect(metadata[key: "dponnx.earlier.1.epsilon"] == "\(statement.bound.epsilon)")
+        #expect(metadata.map(\.key).count == Set(metadata.map(\.key)).count)
+    }
+}

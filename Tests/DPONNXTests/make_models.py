@@ -1,0 +1,254 @@
+"""Makes Fixtures/*.onnx with data and oracles: what dponnx computes, computed by PyTorch one sample at a time.
+
+    pip install torch onnx onnxscript transformers
+    python make_models.py
+
+NAME.onnx     the exported model
+NAME.data.npz   inputs and labels, samples on the first axis
+NAME.oracle.npz   outputs, losses, gradient norms and sums of clipped gradients in float64, by initializer name
+"""
+
+import pathlib
+import warnings
+
+import numpy
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch.nn import functional
+
+folder = pathlib.Path(__file__).parent / "Fixtures"
+warnings.filterwarnings("ignore")
+samples = 5
+
+
+class Residual(nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return functional.relu(x + self.layers(x))
+
+
+class ConvNeXtBlock(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.spatial = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 2 * width)
+        self.project = nn.Linear(2 * width, width)
+        self.scale = nn.Parameter(torch.full((width, 1, 1), 0.5))
+
+    def forward(self, x):
+        y = self.norm(self.spatial(x).permute(0, 2, 3, 1))
+        y = self.project(functional.gelu(self.expand(y)))
+        return x + self.scale * y.permute(0, 3, 1, 2)
+
+
+class ViT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 4, stride=4)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.positions = nn.Parameter(torch.randn(1, 5, 8))
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0, activation="gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
+        return self.head(self.encoder(x)[:, 0])
+
+
+class Windows(nn.Module):
+    """Attention inside windows that are cut out of the image, and positions before samples in the middle."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(3, 6)
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        n = x.shape[0]
+        x = self.embed(x.permute(0, 2, 3, 1))
+        x = x.reshape(n, 2, 2, 2, 2, 6).permute(0, 1, 3, 2, 4, 5).reshape(n * 4, 4, 6)
+        x = self.attention(x, x, x, need_weights=False)[0]
+        x = x.reshape(n, 2, 2, 2, 2, 6).permute(0, 1, 3, 2, 4, 5).reshape(n, 16, 6)
+        return self.head(x.transpose(0, 1).mean(0))
+
+
+class Tied(nn.Module):
+    """A language model whose head is its embedding; per-token targets."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(11, 6)
+        self.middle = nn.Linear(6, 6)
+        self.head = nn.Linear(6, 11, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.middle(self.embedding(tokens))))
+
+
+def bert():
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,
+        max_position_embeddings=8, hidden_dropout_prob=0, attention_probs_dropout_prob=0, num_labels=3,
+        attn_implementation="sdpa", return_dict=False,
+    )
+
+    class Logits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = BertForSequenceClassification(config)
+
+        def forward(self, input_ids, attention_mask):
+            return self.model(input_ids=input_ids, attention_mask=attention_mask)[0]
+
+    return Logits()
+
+
+def image(channels, side):
+    return {"x": torch.randn(samples, channels, side, side)}
+
+
+def tokens(vocabulary, length):
+    return torch.randint(0, vocabulary, (samples, length))
+
+
+def text():
+    mask = torch.ones(samples, 6, dtype=torch.int64)
+    mask[1, 4:] = 0
+    mask[3, 2:] = 0
+    return {"input_ids": tokens(20, 6), "attention_mask": mask}
+
+
+dropped = {"pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node", "pkg.torch.onnx.class_hierarchy"}
+
+models = {
+    "mlp": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 3)),
+            lambda: {"x": torch.randn(samples, 6)}, 17),
+    "lenet": (lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(6, 3)), lambda: image(1, 8), None),
+    "resnet_group": (lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(),
+        Residual(nn.Conv2d(4, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1),
+                 nn.GroupNorm(2, 4)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        lambda: image(3, 6), 13),
+    "resnet_batch": (lambda: nn.Sequential(
+        nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(4),
+        Residual(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(4)), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, 3)), lambda: image(3, 6), None),
+    "mobilenet": (lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.Hardswish(), nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8), nn.GroupNorm(4, 8),
+        nn.ReLU6(), nn.Conv2d(8, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        lambda: image(3, 6), 11),
+    "convnext": (lambda: nn.Sequential(
+        nn.Conv2d(3, 6, 2, stride=2), ConvNeXtBlock(6), ConvNeXtBlock(6), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(6, 3)), lambda: image(3, 6), None),
+    "vit": (ViT, lambda: image(1, 8), None),
+    "vit_torchscript": (ViT, lambda: image(1, 8), 17),
+    "bert": (bert, text, None),
+    "bert_torchscript": (bert, text, 17),
+    "windows": (Windows, lambda: image(3, 4), None),
+    "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
+}
+
+
+def export(model, inputs, opset, path):
+    names = list(inputs)
+    arguments = tuple(inputs.values())
+    if opset is None:
+        batch = torch.export.Dim("batch", min=2)
+        program = torch.onnx.export(
+            model, arguments, input_names=names, output_names=["logits"], dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in names), verbose=False)
+        proto = program.model_proto
+        # Stack traces name files of the exporting machine, and the traced program is of no use here.
+        for nodes in [proto.graph.node] + [function.node for function in proto.functions]:
+            for node in nodes:
+                kept = [entry for entry in node.metadata_props if entry.key not in dropped]
+                del node.metadata_props[:]
+                node.metadata_props.extend(kept)
+        onnx.save(proto, path)
+    else:
+        torch.onnx.export(
+            model, arguments, str(path), input_names=names, output_names=["logits"], dynamo=False,
+            opset_version=opset, dynamic_axes={name: {0: "batch"} for name in names + ["logits"]})
+
+
+def loss(logits, labels):
+    losses = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum")
+    return losses / max(int((labels != -100).sum()), 1)
+
+
+def initializer(graph, value):
+    """The name of the one initializer that holds a parameter, and whether it holds it transposed."""
+    for tensor in graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == numpy.float32 and array.size == value.size:
+            if array.squeeze().shape == value.squeeze().shape and numpy.array_equal(array.ravel(), value.ravel()):
+                return tensor.name, False
+            if array.ndim == 2 and array.shape == value.T.shape and numpy.array_equal(array, value.T):
+                return tensor.name, True
+    return None, False
+
+
+def make(name, build, data, opset):
+    torch.manual_seed(sum(name.encode()))
+    model = build().eval()
+    for key, tensor in list(model.named_parameters()) + list(model.named_buffers()):
+        if tensor.is_floating_point():  # equal tensors would be merged by the exporters
+            tensor.data += 0.2 * torch.rand_like(tensor)
+    inputs = data()
+    path = folder / f"{name}.onnx"
+    export(model, inputs, opset, path)
+    with torch.no_grad():
+        shape = model(*inputs.values()).shape
+    labels = torch.randint(0, shape[-1], shape[:-1])
+    if labels.ndim == 2:
+        labels[0, 0] = -100
+        labels[2, :] = -100
+
+    graph = onnx.load(path).graph
+    names = {key: initializer(graph, tensor.detach().numpy()) for key, tensor in model.named_parameters()}
+    model = model.double()
+    parameters = dict(model.named_parameters())
+    outputs, losses, gradients = [], [], []
+    for row in range(samples):
+        own = [value[row:row + 1].double() if value.is_floating_point() else value[row:row + 1]
+               for value in inputs.values()]
+        logits = model(*own)
+        value = loss(logits, labels[row:row + 1])
+        gradients.append(torch.autograd.grad(value, list(parameters.values()), allow_unused=True))
+        outputs.append(logits.detach())
+        losses.append(value.item())
+    norms = [float(sum((g**2).sum() for g in row if g is not None)) ** 0.5 for row in gradients]
+    bound = float(numpy.median(norms))
+    factors = [min(1, bound / norm) if norm else 1 for norm in norms]
+    oracle = {"output": torch.cat(outputs).numpy(), "loss": losses, "norms": norms, "clip_norm": bound}
+    for index, key in enumerate(parameters):
+        total = sum((factor * row[index] for factor, row in zip(factors, gradients) if row[index] is not None),
+                    torch.zeros_like(parameters[key]))
+        known_as, transposed = names[key]
+        if known_as is None:  # folded into something else by the exporter
+            print("  not in the file:", key)
+            continue
+        oracle[f"sum/{known_as}"] = (total.T if transposed else total).numpy()
+    numpy.savez_compressed(folder / f"{name}.oracle.npz", **oracle)
+    numpy.savez_compressed(
+        folder / f"{name}.data.npz", labels=labels.numpy(), **{key: value.numpy() for key, value in inputs.items()})
+    print(name, path.stat().st_size)
+
+
+folder.mkdir(exist_ok=True)
+for name, (build, data, opset) in models.items():
+    make(name, build, data, opset)
