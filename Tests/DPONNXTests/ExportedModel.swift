@@ -29,12 +29,7 @@ struct ExportedModel: CustomStringConvertible, Sendable {
     func oracle(_ key: String) throws -> [Double] {
         let array = try ArrayFile(path: path(".oracle.npz")).array(key)
         var values = [Double](repeating: 0, count: array.shape.reduce(1, *))
-        if array.shape.isEmpty {
-            let single = array.reshaped(to: [1])
-            values.withUnsafeMutableBufferPointer { single.gather(rows: [0], into: $0) }
-        } else {
-            values.withUnsafeMutableBufferPointer { array.gather(rows: Array(0..<array.shape[0]), into: $0) }
-        }
+        values.withUnsafeMutableBufferPointer { array.gather(rows: Array(0..<array.shape[0]), into: $0) }
         return values
     }
 

@@ -141,8 +141,8 @@ import Testing
         #expect(again.earlierTrainingNote != nil)
         try again.save([], statement: statement, to: second)
         let metadata = try LoadedModel(path: second).file.metadata
-        #expect(metadata[key: "dponnx.privacy.epsilon"] == "\(statement.bound.epsilon)")
-        #expect(metadata[key: "dponnx.earlier.1.epsilon"] == "\(statement.bound.epsilon)")
+        #expect(metadata["dponnx.privacy.epsilon"] == "\(statement.bound.epsilon)")
+        #expect(metadata["dponnx.earlier.1.epsilon"] == "\(statement.bound.epsilon)")
         #expect(metadata.map(\.key).count == Set(metadata.map(\.key)).count)
     }
 }

@@ -234,7 +234,7 @@ def make(name, build, data, opset):
     norms = [float(sum((g**2).sum() for g in row if g is not None)) ** 0.5 for row in gradients]
     bound = float(numpy.median(norms))
     factors = [min(1, bound / norm) if norm else 1 for norm in norms]
-    oracle = {"output": torch.cat(outputs).numpy(), "loss": losses, "norms": norms, "clip_norm": bound}
+    oracle = {"output": torch.cat(outputs).numpy(), "loss": losses, "norms": norms, "clip_norm": [bound]}
     for index, key in enumerate(parameters):
         total = sum((factor * row[index] for factor, row in zip(factors, gradients) if row[index] is not None),
                     torch.zeros_like(parameters[key]))
