@@ -29,15 +29,19 @@ import Testing
 
     static let elementwise: [Rule] = [
         Rule(Binary(.add), [([6, 3], b0), ([3], nil)], b0), Rule(Binary(.add), [([6, 3], b0), ([6, 1], b0)], b0),
-        Rule(Binary(.mul), [([3], nil), ([2, 6, 3], b1)], b1), Rule(Binary(.add), [([36, 3], nested), ([1, 3], nil)], nested),
+        Rule(Binary(.mul), [([3], nil), ([2, 6, 3], b1)], b1),
+        Rule(Binary(.add), [([36, 3], nested), ([1, 3], nil)], nested),
         Rule(Binary(.add), [([6], b0), ([2, 3, 6], BatchFactor(axis: 2))], BatchFactor(axis: 2)),
         Rule(Binary(.add), [([6, 6], b0), ([6, 6], b1)], nil), Rule(Binary(.add), [([6, 1], b0), ([1, 6], b1)], nil),
-        Rule(Binary(.add), [([6, 6], b0), ([6], b0)], nil), Rule(Binary(.add), [([36, 3], nested), ([36, 1], b0)], nil),
+        Rule(Binary(.add), [([6, 6], b0), ([6], b0)], nil),
+        Rule(Binary(.add), [([36, 3], nested), ([36, 1], b0)], nil),
         // One row for each position in the batch: sample 0 is treated unlike sample 1.
-        Rule(Binary(.add), [([6, 3], b0), ([6, 3], nil)], nil), Rule(Binary(.add), [([6, 3], b0), ([6, 1], nil)], nil),
+        Rule(Binary(.add), [([6, 3], b0), ([6, 3], nil)], nil),
+        Rule(Binary(.add), [([6, 3], b0), ([6, 1], nil)], nil),
         Rule(Select(), [([6, 3], b0), ([3], nil), ([1], nil)], b0),
         Rule(Select(), [([6, 1], b0), ([6, 6], b1), ([1], nil)], nil),
-        Rule(Comparison(.less), [([6, 3], b0), ([6, 3], b0)], b0), Rule(Comparison(.less), [([6, 6], b0), ([6, 6], b1)], nil),
+        Rule(Comparison(.less), [([6, 3], b0), ([6, 3], b0)], b0),
+        Rule(Comparison(.less), [([6, 6], b0), ([6, 6], b1)], nil),
         Rule(Unary(.exp), [([2, 6], b1)], b1), Rule(FloatTest(.isNaN), [([36], nested)], nested),
         Rule(Convert(to: .int64), [([2, 6], b1)], b1),
     ]
@@ -96,15 +100,18 @@ import Testing
     // MARK: Lookups
 
     static let lookups: [Rule] = [
-        Rule(Gathering(axis: 0), [([9, 3], nil), ([6, 2], b0)], b0), Rule(Gathering(axis: 1), [([9, 5, 3], nil), ([6], b0)], b1),
+        Rule(Gathering(axis: 0), [([9, 3], nil), ([6, 2], b0)], b0),
+        Rule(Gathering(axis: 1), [([9, 5, 3], nil), ([6], b0)], b1),
         Rule(Gathering(axis: 1), [([6, 5], b0), ([2], nil)], b0),
         Rule(Gathering(axis: 0), [([5, 6], b1), ([2, 2], nil)], BatchFactor(axis: 2)),
-        Rule(Gathering(axis: 1), [([6, 5], b0), ([6], b0)], nil), Rule(Gathering(axis: 0), [([6, 5], b0), ([6], nil)], nil),
+        Rule(Gathering(axis: 1), [([6, 5], b0), ([6], b0)], nil),
+        Rule(Gathering(axis: 0), [([6, 5], b0), ([6], nil)], nil),
         Rule(ElementGathering(axis: 1), [([6, 5], b0), ([6, 2], b0)], b0),
         Rule(ElementGathering(axis: 0), [([6, 5], b0), ([6, 5], b0)], nil),
         Rule(ElementGathering(axis: 1), [([6, 5], b0), ([2, 5], nil)], nil),
         Rule(TupleGathering(sharedAxes: 1), [([6, 5, 2], b0), ([6, 3, 1], b0)], b0),
-        Rule(TupleGathering(), [([5, 4], nil), ([6, 2], b0)], b0), Rule(TupleGathering(), [([6, 5], b0), ([6, 2], b0)], nil),
+        Rule(TupleGathering(), [([5, 4], nil), ([6, 2], b0)], b0),
+        Rule(TupleGathering(), [([6, 5], b0), ([6, 2], b0)], nil),
         Rule(TupleGathering(), [([6, 5], b0), ([3, 1], nil)], nil),
         Rule(OneHotEncoding(axis: 0, depth: 4), [([6, 2], b0), ([2], nil)], b1),
         Rule(TopSelection(axis: 1, count: 2, takesLargest: true), [([6, 5], b0)], b0),
@@ -127,7 +134,9 @@ import Testing
             type: TensorType(.float32, [6, 5]), factor: Self.b0, constant: nil, batchSize: Self.batch)
         let rows = Constant(samples)
         let tuples = Constant(samples.flatMap { [$0, 3] }, shape: [6, 2])
-        for (operation, indices) in [(Gathering(axis: 0), rows), (TupleGathering(), tuples)] as [(any Operation, Constant)] {
+        for (operation, indices) in [(Gathering(axis: 0), rows), (TupleGathering(), tuples)]
+            as [(any Operation, Constant)]
+        {
             let own = BatchOperand(type: indices.type, factor: nil, constant: indices, batchSize: Self.batch)
             let outputs = try operation.outputTypes(for: [data.type, indices.type])
             if areOwn {

@@ -42,7 +42,8 @@ import Testing
     @Test(arguments: lookups)
     func definition(_ lookup: Lookup) throws {
         var numbers = Numbers(seed: 51)
-        let inputs = [numbers.floats(lookup.shape), lookup.indices] + (lookup.updates.map { [numbers.floats($0)] } ?? [])
+        let inputs =
+            [numbers.floats(lookup.shape), lookup.indices] + (lookup.updates.map { [numbers.floats($0)] } ?? [])
         try checkDefinition(lookup.operation, inputs, gradients: lookup.updates == nil ? [0] : [0, 2])
     }
 
@@ -68,7 +69,9 @@ import Testing
         try checkDefinition(TupleScattering(reduction), tuples, gradients: [])
     }
 
-    @Test(arguments: [(true, 0), (true, 1), (false, -1), (false, 0), (true, -9), (false, 9), (true, .max), (false, .min)])
+    @Test(arguments: [
+        (true, 0), (true, 1), (false, -1), (false, 0), (true, -9), (false, 9), (true, .max), (false, .min),
+    ])
     func triangles(isUpper: Bool, diagonal: Int) throws {
         var numbers = Numbers(seed: 53)
         try checkDefinition(Triangle(isUpper: isUpper, diagonal: diagonal), [numbers.floats([2, 3, 4])])
@@ -126,7 +129,8 @@ import Testing
         #expect(slices.floatValues.map(\.isNaN) == [true, true, false, false])
         let integers = try run(Gathering(axis: 0), [Self.ints([4], 7, 7, 7, 7), Self.ints([1], index)])[0]
         #expect(integers.int64Values == [0])
-        let adjoint = try run(GatheringAdjoint(axis: 0, shape: [4, 2]), [numbers.floats([2, 2]), Self.ints([2], index, 1)])
+        let adjoint = try run(
+            GatheringAdjoint(axis: 0, shape: [4, 2]), [numbers.floats([2, 2]), Self.ints([2], index, 1)])
         #expect(adjoint[0].floatValues.map { $0 != 0 } == [false, false, true, true, false, false, false, false])
     }
 
@@ -134,11 +138,15 @@ import Testing
     @Test func scatterOutside() throws {
         let x = Constant([1, 2, 3, 4] as [Float], shape: [2, 2])
         let elements = try run(
-            ElementScattering(axis: 1, .add), [x, Self.ints([2, 1], 0, 2), Constant([1, 1] as [Float], shape: [2, 1])])[0]
+            ElementScattering(axis: 1, .add),
+            [x, Self.ints([2, 1], 0, 2), Constant([1, 1] as [Float], shape: [2, 1])])[0]
         #expect(elements.floatValues[..<2] == [2, 2] && elements.floatValues[2].isNaN && elements.floatValues[3] == 4)
         let none = try run(
             ElementScattering(axis: 0, .none),
-            [Constant([] as [Float], shape: [0, 2]), Constant([] as [Int64], shape: [0, 2]), Constant([] as [Float], shape: [0, 2])]
+            [
+                Constant([] as [Float], shape: [0, 2]), Constant([] as [Int64], shape: [0, 2]),
+                Constant([] as [Float], shape: [0, 2]),
+            ]
         )[0]
         #expect(none.type.shape == [0, 2])
     }
@@ -147,7 +155,8 @@ import Testing
         let x = Constant([1, 2, 3, 4] as [Float], shape: [2, 2])
         let updates = Constant([1, 1] as [Float], shape: [1, 2])
         for (type, indices) in [
-            ("Gather", Self.ints([1], 2)), ("GatherElements", Self.ints([1, 2], 0, -3)), ("GatherND", Self.ints([1, 1], 2)),
+            ("Gather", Self.ints([1], 2)), ("GatherElements", Self.ints([1, 2], 0, -3)),
+            ("GatherND", Self.ints([1, 1], 2)),
             ("ScatterElements", Self.ints([1, 2], 0, 2)), ("ScatterND", Self.ints([1, 1], -3)),
         ] {
             #expect(throws: GraphError.self, "\(type)") {
@@ -162,9 +171,13 @@ import Testing
         let refused: [(any Operation, [Constant])] = [
             (Gathering(axis: 2), [x, index]), (Gathering(axis: 0), [x, Constant([0] as [Float])]),
             (ElementGathering(axis: 0), [x, index]), (ElementGathering(axis: 0), [x, Self.ints([1, 3], 0, 0, 0)]),
-            (TupleGathering(), [x, Self.ints([1, 3], 0, 0, 0)]), (TupleGathering(sharedAxes: 1), [x, Self.ints([3, 1], 0, 0, 0)]),
+            (TupleGathering(), [x, Self.ints([1, 3], 0, 0, 0)]),
+            (TupleGathering(sharedAxes: 1), [x, Self.ints([3, 1], 0, 0, 0)]),
             (TupleScattering(.none), [x, Self.ints([1, 1], 0), Constant([1] as [Float])]),
-            (ElementScattering(axis: 0, .add), [x, Self.ints([1, 2], 0, 0), Constant([1] as [Float], shape: [1, 1])]),
+            (
+                ElementScattering(axis: 0, .add),
+                [x, Self.ints([1, 2], 0, 0), Constant([1] as [Float], shape: [1, 1])]
+            ),
             (Triangle(isUpper: true, diagonal: 0), [Constant([1] as [Float])]),
         ]
         for (operation, inputs) in refused {

@@ -20,7 +20,8 @@ import Testing
     static let moves: [Move] = [
         Move(View(shape: [4, 1, 6]), [2, 3, 4]), Move(View(shape: []), [1, 1]), Move(View(shape: [0, 5]), [3, 0]),
         Move(Transposition(permutation: [2, 0, 1]), [2, 3, 4]), Move(Transposition(permutation: [1, 0]), [5, 3]),
-        Move(Transposition(permutation: [3, 1, 0, 2]), [2, 1, 3, 4]), Move(Transposition(permutation: [1, 0]), [0, 2]),
+        Move(Transposition(permutation: [3, 1, 0, 2]), [2, 1, 3, 4]),
+        Move(Transposition(permutation: [1, 0]), [0, 2]),
         Move(Broadcasting(shape: [4, 2, 3]), [2, 1]), Move(Broadcasting(shape: [2, 3]), []),
         Move(Broadcasting(shape: [3, 1, 2, 2]), [3, 1, 1, 2]), Move(Broadcasting(shape: [0, 2]), [1, 2]),
         Move(Concatenation(axis: 1), [2, 1, 3], [2, 4, 3], [2, 2, 3]), Move(Concatenation(axis: 0), [2], [0], [1]),
@@ -55,7 +56,8 @@ import Testing
         try checkDefinition(move.operation, integers, gradients: [])
         let truths = integers.map { Constant($0.int64Values.map { $0 % 2 == 1 }, shape: $0.type.shape) }
         let moved = try run(move.operation, truths)[0]
-        let expected = try run(move.operation, integers.map { Constant($0.int64Values.map { $0 % 2 }, shape: $0.type.shape) })
+        let expected = try run(
+            move.operation, integers.map { Constant($0.int64Values.map { $0 % 2 }, shape: $0.type.shape) })
         #expect(moved.type.elementType == .bool && moved.int64Values == expected[0].int64Values)
     }
 
@@ -69,7 +71,8 @@ import Testing
             (Slicing(starts: [0, 0], steps: [1, 1], counts: [2, 4]), [x]),
             (Slicing(starts: [0, 0], steps: [1, -1], counts: [2, 2]), [x]),
             (Slicing(starts: [0], steps: [1], counts: [1]), [x]),
-            (Padding(mode: .edge, before: [0], after: [0]), [x]), (Padding(mode: nil, before: [-3, 0], after: [0, 0]), [x, x]),
+            (Padding(mode: .edge, before: [0], after: [0]), [x]),
+            (Padding(mode: nil, before: [-3, 0], after: [0, 0]), [x, x]),
             (Padding(mode: .edge, before: [1], after: [0]), [Constant([] as [Float])]),
         ]
         for (operation, inputs) in refused {
@@ -83,12 +86,14 @@ import Testing
         let x = Constant([1, 2, 3, 4, 5, 6] as [Float], shape: [2, 3])
         func ints(_ values: Int64...) -> Constant { Constant(values) }
         return [
-            ("Reshape", [:], [x, ints(4, -1)]), ("Reshape", [:], [x, ints(-1, -1)]), ("Reshape", [:], [x, ints(2, 3, 0)]),
+            ("Reshape", [:], [x, ints(4, -1)]), ("Reshape", [:], [x, ints(-1, -1)]),
+            ("Reshape", [:], [x, ints(2, 3, 0)]),
             ("Reshape", [:], [x, ints(-2, -3)]), ("Reshape", [:], [x]), ("Reshape", [:], [x, ints(.max, .max)]),
             ("Squeeze", [:], [x, ints(0)]), ("Unsqueeze", [:], [x, ints(0, 0)]), ("Unsqueeze", [:], [x, ints(4)]),
             ("Flatten", ["axis": .int(3)], [x]), ("Expand", [:], [x, ints(2, 2)]), ("Expand", [:], [x, ints(-1, 3)]),
             ("Tile", [:], [x, ints(2)]), ("Tile", [:], [x, ints(1, -1)]), ("Tile", [:], [x, ints(.max, 2)]),
-            ("Transpose", ["perm": .ints([0, 2])], [x]), ("Concat", [:], [x, x]), ("Concat", ["axis": .int(2)], [x, x]),
+            ("Transpose", ["perm": .ints([0, 2])], [x]), ("Concat", [:], [x, x]),
+            ("Concat", ["axis": .int(2)], [x, x]),
             ("Split", ["axis": .int(1)], [x, ints(2, 2)]), ("Split", ["axis": .int(1)], [x, ints(4, -1)]),
             ("Slice", [:], [x, ints(0), ints(1, 2)]), ("Slice", [:], [x, ints(0), ints(1), ints(2)]),
             ("Slice", [:], [x, ints(0), ints(1), ints(0), ints(0)]), ("Slice", [:], [x]),
@@ -107,10 +112,11 @@ import Testing
     }
 
     /// Bounds beyond the axis are clamped to it, whatever their size (ONNX Slice).
-    @Test(arguments: [
-        (Int64.min, Int64.max, 1, [0, 1, 2]), (.max, .min, -1, [2, 1, 0]), (-2, .max, .max, [1]), (5, 9, 1, []),
-        (0, .min, .min, [0]), (-1, -4, -2, [2, 0]),
-    ] as [(Int64, Int64, Int64, [Float])])
+    @Test(
+        arguments: [
+            (Int64.min, Int64.max, 1, [0, 1, 2]), (.max, .min, -1, [2, 1, 0]), (-2, .max, .max, [1]), (5, 9, 1, []),
+            (0, .min, .min, [0]), (-1, -4, -2, [2, 0]),
+        ] as [(Int64, Int64, Int64, [Float])])
     func sliceBounds(_ start: Int64, end: Int64, step: Int64, expected: [Float]) throws {
         let numbers = [start, end, 0, step].map { Constant([$0]) }
         let result = try expand("Slice", opset: 13, [Constant([0, 1, 2] as [Float])] + numbers)

@@ -27,10 +27,11 @@ import Testing
     }
 
     /// PyTorch's values where several entries are extreme, and where a norm is 0.
-    @Test(arguments: [
-        (.max, [2, 1, 2], [0.5, 0, 0.5]), (.min, [1, 1, 2], [0.5, 0.5, 0]), (.l2, [0, 0], [0, 0]),
-        (.l1, [0, -2], [0, -1]), (.logSumExp, [1, 2], [0.268_941_4, 0.731_058_6]),
-    ] as [(ReductionFunction, [Float], [Float])])
+    @Test(
+        arguments: [
+            (.max, [2, 1, 2], [0.5, 0, 0.5]), (.min, [1, 1, 2], [0.5, 0.5, 0]), (.l2, [0, 0], [0, 0]),
+            (.l1, [0, -2], [0, -1]), (.logSumExp, [1, 2], [0.268_941_4, 0.731_058_6]),
+        ] as [(ReductionFunction, [Float], [Float])])
     func kinks(_ function: ReductionFunction, x: [Float], expected: [Float]) throws {
         let operation = Reduction(function, axes: [0], keepsAxes: false)
         var builder = GraphBuilder(batchSize: 1, evaluator: { _, _, _ in nil })

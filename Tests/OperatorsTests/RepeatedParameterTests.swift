@@ -6,12 +6,12 @@ import Testing
 
 /// A learned token that a model repeats once per sample and joins to the sequence, in the ways exporters write it.
 @Suite struct RepeatedParameterTests {
-    private let T = 2
-    private let D = 3
+    private let positions = 2
+    private let width = 3
 
-    /// y [B, 1 + T, D] = the token [1, 1, D], repeated by `nodes`, in front of x [B, T, D].
+    /// y = the token, repeated for each sample by `nodes`, in front of the positions of x [B, positions, width].
     private func model(_ nodes: [ImportedNode]) -> ImportedGraph {
-        let token = ImportedGraph.Initializer(name: "token", dataType: .float32, shape: [1, 1, D]) {
+        let token = ImportedGraph.Initializer(name: "token", dataType: .float32, shape: [1, 1, width]) {
             Constant([0, 0, 0] as [Float], shape: [1, 1, 3])
         }
         let numbers: [(String, [Int64])] = [("zero", [0]), ("ones", [1, 1])]
@@ -28,7 +28,9 @@ import Testing
             attributes: ["axis": .int(1)])
         return ImportedGraph(
             name: "model",
-            inputs: [.init(name: "x", dataType: .float32, dimensions: [.symbol("B"), .fixed(T), .fixed(D)])],
+            inputs: [
+                .init(name: "x", dataType: .float32, dimensions: [.symbol("B"), .fixed(positions), .fixed(width)])
+            ],
             outputs: [.init(name: "y", dataType: .float32, dimensions: nil)],
             initializers: [token] + sizes,
             nodes: shape + nodes + [join])
@@ -44,7 +46,8 @@ import Testing
         "expand": [
             sizes("ones"),
             ImportedNode(
-                name: "expand", operatorType: "Expand", opsetVersion: 13, inputs: ["token", "sizes"], outputs: ["tokens"]),
+                name: "expand", operatorType: "Expand", opsetVersion: 13, inputs: ["token", "sizes"],
+                outputs: ["tokens"]),
         ],
         "tile": [
             sizes("ones"),
@@ -56,7 +59,9 @@ import Testing
     @Test(arguments: ways.keys.sorted(), [1, 4])
     func gradientOfEachSample(_ way: String, batch: Int) throws {
         let specializer = Specializer(model(Self.ways[way]!), registry: .standard, trainable: ["token"])
-        func sizes(_ batch: Int) -> RunSizes { RunSizes(batchSize: batch, inputShapes: ["x": [batch, T, D]]) }
+        func sizes(_ batch: Int) -> RunSizes {
+            RunSizes(batchSize: batch, inputShapes: ["x": [batch, positions, width]])
+        }
         let specialized = try specializer.specialize(sizes(batch), reference: sizes(batch + 1))
         var builder = specialized.builder
         #expect(builder.mixingNodes.isEmpty)
@@ -80,14 +85,15 @@ import Testing
             value = node.inputs[0]
         }
         var numbers = Numbers(seed: 71)
-        let direction = numbers.floats([batch, 1 + T, D])
-        let result = evaluate(builder.finish(), inputs: ["g": direction, "x": numbers.floats([batch, T, D])])
+        let direction = numbers.floats([batch, 1 + positions, width])
+        let result = evaluate(
+            builder.finish(), inputs: ["g": direction, "x": numbers.floats([batch, positions, width])])
         let perSample = result["perSample"]!
-        #expect(perSample.type.count == batch * D)
+        #expect(perSample.type.count == batch * width)
         let rows = direction.doubles
         let expected = (0..<batch).flatMap { sample in
-            let start = sample * (1 + T) * D
-            return Array(rows[start..<start + D])
+            let start = sample * (1 + positions) * width
+            return Array(rows[start..<start + width])
         }
         #expect(perSample.doubles == expected)
     }

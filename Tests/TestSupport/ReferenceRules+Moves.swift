@@ -37,12 +37,14 @@ func cumulativeSum(_ operation: CumulativeSum, _ shape: [Int]) -> ReferenceRule 
     let stride = shape.rowMajorStrides[axis]
     let all = places(of: shape)
     return { values in
-        [all.enumerated().map { element, place in
-            (0..<shape[axis]).filter { other in
-                if other == place[axis] { return !operation.excludesSelf }
-                return operation.isReversed ? other > place[axis] : other < place[axis]
-            }.reduce(0) { $0 + values[0][element + ($1 - place[axis]) * stride] }
-        }]
+        [
+            all.enumerated().map { element, place in
+                (0..<shape[axis]).filter { other in
+                    if other == place[axis] { return !operation.excludesSelf }
+                    return operation.isReversed ? other > place[axis] : other < place[axis]
+                }.reduce(0) { $0 + values[0][element + ($1 - place[axis]) * stride] }
+            }
+        ]
     }
 }
 

@@ -46,17 +46,21 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
     case is Select:
         let operands = shapes.map { broadcastPlaces(of: $0, in: outputs[0].shape) }
         return { values in
-            [operands[0].indices.map { place in
-                let picked = values[0][operands[0][place]] != 0 ? 1 : 2
-                return values[picked][operands[picked][place]]
-            }]
+            [
+                operands[0].indices.map { place in
+                    let picked = values[0][operands[0][place]] != 0 ? 1 : 2
+                    return values[picked][operands[picked][place]]
+                }
+            ]
         }
     case let operation as Comparison:
         let operands = shapes.map { broadcastPlaces(of: $0, in: outputs[0].shape) }
         return { values in
-            [operands[0].indices.map { place in
-                comparison(operation.function, values[0][operands[0][place]], values[1][operands[1][place]]) ? 1 : 0
-            }]
+            [
+                operands[0].indices.map { place in
+                    comparison(operation.function, values[0][operands[0][place]], values[1][operands[1][place]]) ? 1 : 0
+                }
+            ]
         }
     case is Not: return { values in [values[0].map { $0 == 0 ? 1 : 0 }] }
     case let operation as Padding: return padding(operation, shapes[0], outputs[0].shape)
