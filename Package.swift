@@ -76,7 +76,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "TensorGraphTests", dependencies: ["TensorGraph", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "OperatorsTests", dependencies: ["Operators", "Execution", "TestSupport"], swiftSettings: strict),
+            name: "OperatorsTests", dependencies: ["Kernels", "ONNXFormat", "Operators", "Execution", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "ExecutionTests", dependencies: ["Execution", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution", "TestSupport"],

@@ -41,7 +41,9 @@ public struct ConformanceReport: Sendable {
     }
 
     private static func row(_ subject: String, _ counts: String...) -> String {
-        func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) }
+        func padded(_ text: String, _ width: Int) -> String {
+            String(repeating: " ", count: max(0, width - text.count))
+        }
         return subject + padded(subject, 28) + counts.map { padded($0, 12) + $0 }.joined()
     }
 }

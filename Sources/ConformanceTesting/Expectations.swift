@@ -24,7 +24,8 @@ public struct Expectations: Hashable, Sendable {
                 }
                 exceptions.append(parts[0])
             } else if entry.contains(" ") {
-                throw ConformanceError("line \(number + 1): '\(entry)' is neither an operator, a test, nor an exception")
+                throw ConformanceError(
+                    "line \(number + 1): '\(entry)' is neither an operator, a test, nor an exception")
             } else if entry.hasPrefix("test_") {
                 patterns.append(entry)
             } else {
@@ -40,7 +41,9 @@ public struct Expectations: Hashable, Sendable {
 
     /// Whether a test of this name and operator must pass.
     public func expects(_ test: String, of subject: String) -> Bool {
-        guard operators.contains(subject) || patterns.contains(where: { fnmatch($0, test, 0) == 0 }) else { return false }
+        guard operators.contains(subject) || patterns.contains(where: { fnmatch($0, test, 0) == 0 }) else {
+            return false
+        }
         return !exceptions.contains { fnmatch($0, test, 0) == 0 }
     }
 }

@@ -46,7 +46,8 @@ struct TestRun {
         let plan = try Plan(specialized.builder.finish(), parameters: ParameterMemory([]), pool: pool)
         for name in fed {
             let input = inputs[name]!
-            plan.inputMemory(name)!.copyMemory(from: UnsafeRawBufferPointer(rebasing: input.bytes[..<input.type.byteCount]))
+            plan.inputMemory(name)!.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: input.bytes[..<input.type.byteCount]))
         }
         plan.run()
         return Dictionary(

@@ -65,7 +65,8 @@ import Testing
     @Test func batchRule() throws {
         let convolution = Convolution(Self.all[0].geometry)
         let frames = BatchFactor(axis: 0, outer: 2)
-        #expect(try outputFactor(convolution, [[4, 2, 5, 6], [3, 2, 2, 3]], [frames, nil], batch: 2) == .success(frames))
+        #expect(
+            try outputFactor(convolution, [[4, 2, 5, 6], [3, 2, 2, 3]], [frames, nil], batch: 2) == .success(frames))
         #expect(throws: BatchMixing.self) {
             try outputFactor(convolution, [[4, 2, 5, 6], [3, 2, 2, 3]], [BatchFactor(axis: 1), nil], batch: 2).get()
         }
@@ -115,7 +116,9 @@ import Testing
     @Test func batchRule() throws {
         for axis in 0..<4 {
             let factor = BatchFactor(axis: axis)
-            for operation in [MaxPooling(Self.geometry), AveragePooling(Self.geometry, countsPads: true)] as [any Operation] {
+            for operation in [MaxPooling(Self.geometry), AveragePooling(Self.geometry, countsPads: true)]
+                as [any Operation]
+            {
                 let result = try outputFactor(operation, [[5, 5, 5, 5]], [factor], batch: 5)
                 if axis < 2 {
                     #expect(result == .success(factor))

@@ -3,25 +3,32 @@ import Kernels
 import Operators
 import TensorGraph
 
-/// The operations that sum.
+/// Each output element from all entries that it combines.
 func reduction(_ operation: Reduction, _ shape: [Int]) -> ReferenceRule {
     let kept = shape.indices.filter { !operation.axes.contains($0) }
     let strides = kept.map { shape[$0] }.rowMajorStrides
     let targets = places(of: shape).map { place in zip(kept, strides).reduce(0) { $0 + place[$1.0] * $1.1 } }
     let count = kept.map { shape[$0] }.elementCount
-    let divisor = Double(operation.axes.map { shape[$0] }.elementCount)
     return { values in
-        switch operation.function {
-        case .sum, .mean:
-            var result = [Double](repeating: 0, count: count)
-            for (place, target) in targets.enumerated() { result[target] += values[0][place] }
-            return [operation.function == .mean ? result.map { $0 / divisor } : result]
-        case .max:
-            var result = [Double](repeating: -.infinity, count: count)
-            for (place, target) in targets.enumerated() { result[target] = max(result[target], values[0][place]) }
-            return [result]
-        default: preconditionFailure("\(operation) has no definition here")
-        }
+        var groups = [[Double]](repeating: [], count: count)
+        for (place, target) in targets.enumerated() { groups[target].append(values[0][place]) }
+        return [groups.map { reduced($0, operation.function) }]
+    }
+}
+
+private func reduced(_ values: [Double], _ function: ReductionFunction) -> Double {
+    let sum = values.reduce(0, +)
+    return switch function {
+    case .sum: sum
+    case .mean: sum / Double(values.count)
+    case .max: values.max() ?? -.infinity
+    case .min: values.min() ?? .infinity
+    case .prod: values.reduce(1, *)
+    case .sumSquare: values.reduce(0) { $0 + $1 * $1 }
+    case .l1: values.reduce(0) { $0 + $1.magnitude }
+    case .l2: values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    case .logSum: log(sum)
+    case .logSumExp: log(values.reduce(0) { $0 + exp($1) })
     }
 }
 

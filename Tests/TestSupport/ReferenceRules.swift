@@ -43,6 +43,47 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
     case let operation as Convolution: return convolution(operation.geometry, shapes, outputs[0].shape)
     case let operation as Gathering: return gathering(operation.axis, shapes)
     case is SampleCrossEntropy: return crossEntropy(shapes[0])
+    case is Select:
+        let operands = shapes.map { broadcastPlaces(of: $0, in: outputs[0].shape) }
+        return { values in
+            [
+                operands[0].indices.map { place in
+                    let picked = values[0][operands[0][place]] != 0 ? 1 : 2
+                    return values[picked][operands[picked][place]]
+                }
+            ]
+        }
+    case let operation as Comparison:
+        let operands = shapes.map { broadcastPlaces(of: $0, in: outputs[0].shape) }
+        return { values in
+            [
+                operands[0].indices.map { place in
+                    comparison(operation.function, values[0][operands[0][place]], values[1][operands[1][place]]) ? 1 : 0
+                }
+            ]
+        }
+    case is Not: return { values in [values[0].map { $0 == 0 ? 1 : 0 }] }
+    case let operation as Padding: return padding(operation, shapes[0], outputs[0].shape)
+    case let operation as CumulativeSum: return cumulativeSum(operation, shapes[0])
+    case let operation as Triangle:
+        let kept = places(of: shapes[0]).map { place in
+            let distance = place[place.count - 1] - place[place.count - 2]
+            return operation.isUpper ? distance >= operation.diagonal : distance <= operation.diagonal
+        }
+        return { values in [zip(values[0], kept).map { $1 ? $0 : 0 }] }
+    case let operation as ElementGathering:
+        let walk = elementPlaces(shapes[0], shapes[1], operation.axis)
+        return { values in [values[1].indices.map { values[0][walk($0, values[1])] }] }
+    case let operation as ElementScattering:
+        return scattering(operation.reduction, elementPlaces(shapes[0], shapes[1], operation.axis))
+    case let operation as TupleGathering:
+        let walk = tuplePlaces(shapes[0], shapes[1], outputs[0].shape, operation.sharedAxes)
+        let count = outputs[0].count
+        return { values in [(0..<count).map { values[0][walk($0, values[1])] }] }
+    case let operation as TupleScattering:
+        return scattering(
+            operation.reduction, tuplePlaces(shapes[0], shapes[1], shapes[2], operation.sharedAxes))
+    case let operation as TopSelection: return topSelection(operation, shapes[0])
     default: preconditionFailure("\(operation) has no definition here")
     }
 }
@@ -53,13 +94,13 @@ func places(of shape: [Int]) -> [[Int]] {
 }
 
 /// An operation each of whose output elements is one element of its first input.
-private func gather(_ shape: [Int], _ source: ([Int]) -> Int) -> ReferenceRule {
+func gather(_ shape: [Int], _ source: ([Int]) -> Int) -> ReferenceRule {
     let sources = places(of: shape).map(source)
     return { values in [sources.map { values[0][$0] }] }
 }
 
 /// For each element of `full` the element of a tensor of `shape` that is broadcast there.
-private func broadcastPlaces(of shape: [Int], in full: [Int]) -> [Int] {
+func broadcastPlaces(of shape: [Int], in full: [Int]) -> [Int] {
     let padded = shape.leftPadded(toRank: full.count)
     let strides = padded.rowMajorStrides
     return places(of: full).map { place in
@@ -78,32 +119,4 @@ private func concatenation(_ axis: Int, _ shapes: [[Int]], _ output: [Int]) -> R
         return (input, zip(place, shapes[input].rowMajorStrides).reduce(0) { $0 + $1.0 * $1.1 })
     }
     return { values in [sources.map { values[$0.input][$0.element] }] }
-}
-
-private func binaryDefinition(_ operation: Binary) -> (Double, Double) -> Double {
-    switch operation.function {
-    case .add: { $0 + $1 }
-    case .sub: { $0 - $1 }
-    case .mul: { $0 * $1 }
-    case .div: { $0 / $1 }
-    case .max: { max($0, $1) }
-    case .min: { min($0, $1) }
-    default: preconditionFailure("\(operation) has no definition here")
-    }
-}
-
-private func unaryDefinition(_ operation: Unary) -> (Double) -> Double {
-    switch operation.function {
-    case .neg: { -$0 }
-    case .exp: { exp($0) }
-    case .sqrt: { $0.squareRoot() }
-    case .square: { $0 * $0 }
-    case .relu: { max(0, $0) }
-    case .tanh: { tanh($0) }
-    case .sigmoid: { 1 / (1 + exp(-$0)) }
-    case .gelu: { $0 * 0.5 * erfc(-$0 / 2.squareRoot()) }
-    case .silu: { $0 / (1 + exp(-$0)) }
-    case .affine(let scale, let offset): { Double(scale) * $0 + Double(offset) }
-    default: preconditionFailure("\(operation) has no definition here")
-    }
 }

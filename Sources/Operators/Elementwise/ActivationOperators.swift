@@ -25,10 +25,12 @@ public enum ActivationOperators {
             .leakyRelu(alpha: try node.float("alpha", default: 0.01))
         }
         + unary("Elu", since: [6, 22]) { node throws(GraphError) in .elu(alpha: try node.float("alpha", default: 1)) }
-        + unary("Celu", since: [12, 28]) { node throws(GraphError) in .celu(alpha: try node.float("alpha", default: 1)) }
+        + unary("Celu", since: [12, 28]) { node throws(GraphError) in .celu(alpha: try node.float("alpha", default: 1))
+        }
         + unary("Selu", since: [6, 22]) { node throws(GraphError) in
             .selu(
-                alpha: try node.float("alpha", default: 1.673_263_2), gamma: try node.float("gamma", default: 1.050_701))
+                alpha: try node.float("alpha", default: 1.673_263_2), gamma: try node.float("gamma", default: 1.050_701)
+            )
         }
         + unary("HardSigmoid", since: [6, 22]) { node throws(GraphError) in
             .hardSigmoid(alpha: try node.float("alpha", default: 0.2), beta: try node.float("beta", default: 0.5))

@@ -29,9 +29,10 @@ public struct View: ExecutableOperation, ElementMove {
     public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
         // An axis of the same size behind the same number of elements is the same axis.
         let before = builder.shape(of: node.inputs[0])
-        guard let source = before.indices.first(where: {
-            before[$0] == shape[axis] && before[..<$0].elementCount == shape[..<axis].elementCount
-        }), let input = try builder.collapsed(node.inputs[0], axis: source)
+        guard
+            let source = before.indices.first(where: {
+                before[$0] == shape[axis] && before[..<$0].elementCount == shape[..<axis].elementCount
+            }), let input = try builder.collapsed(node.inputs[0], axis: source)
         else { return nil }
         var collapsed = shape
         collapsed[axis] = 1

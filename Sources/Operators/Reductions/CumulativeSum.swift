@@ -42,9 +42,10 @@ public struct CumulativeSum: ExecutableOperation {
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         if inputs[0].elementType == .int64 {
-            return kernel(inputs[0].shape, start: Int64(0), adding: { $0 &+ $1 }) { $0 }
+            return kernel(inputs[0].shape, start: Int64(0), adding: { $0 &+ $1 }, stored: { $0 })
         }
-        return kernel(inputs[0].shape, start: 0.0, adding: { (sum: Double, x: Float) in sum + Double(x) }) { Float($0) }
+        return kernel(
+            inputs[0].shape, start: 0.0, adding: { (sum: Double, x: Float) in sum + Double(x) }, stored: { Float($0) })
     }
 
     private func kernel<Element: BitwiseCopyable, Sum: Sendable>(

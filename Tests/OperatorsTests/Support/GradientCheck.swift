@@ -55,10 +55,14 @@ func checkGradient(
 }
 
 /// The factor of the first output for inputs whose samples lie at `factors`, or the reason why they meet.
-func outputFactor(_ operation: any Operation, _ shapes: [[Int]], _ factors: [BatchFactor?], batch: Int)
-    throws -> Result<BatchFactor?, BatchMixing>
-{
-    let types = shapes.map { TensorType(.float32, $0) }
+/// - Parameter elementTypes: of the inputs; floats beyond its end.
+func outputFactor(
+    _ operation: any Operation, _ shapes: [[Int]], _ factors: [BatchFactor?], batch: Int,
+    elementTypes: [ElementType] = []
+) throws -> Result<BatchFactor?, BatchMixing> {
+    let types = shapes.enumerated().map { index, shape in
+        TensorType(index < elementTypes.count ? elementTypes[index] : .float32, shape)
+    }
     let operands = zip(types, factors).map { BatchOperand(type: $0, factor: $1, constant: nil, batchSize: batch) }
     let outputs = try operation.outputTypes(for: types)
     do {
@@ -69,14 +73,17 @@ func outputFactor(_ operation: any Operation, _ shapes: [[Int]], _ factors: [Bat
 }
 
 /// Expands one node of a model by the registered operator and runs it; nil inputs are omitted ones.
+/// - Parameter constants: inputs that are known when the node is expanded.
 func runOperator(
-    _ type: String, opset: Int, _ inputs: [Constant?], attributes: [String: AttributeValue] = [:], outputs: Int = 1
+    _ type: String, opset: Int, _ inputs: [Constant?], attributes: [String: AttributeValue] = [:], outputs: Int = 1,
+    constants: Set<Int> = []
 ) throws -> [Constant] {
     let plugin = try #require(OperatorRegistry.standard.plugin(domain: "", operatorType: type, version: opset))
     var builder = GraphBuilder(batchSize: 1, evaluator: { _, _, _ in nil })
     var named: [String: Constant] = [:]
     let operands = inputs.enumerated().map { index, input in
         input.map { constant in
+            if constants.contains(index) { return builder.addConstant(constant) }
             named["\(index)"] = constant
             return builder.addInput("\(index)", constant.type, batch: nil)
         }

@@ -3,7 +3,7 @@ import TensorGraph
 import TestSupport
 import Testing
 
-/// A linear use of a parameter: one operation, the data it meets, and where the samples lie.
+/// A use of a parameter: one operation, the data it meets, and where the samples lie.
 struct SiteCase: Sendable, CustomTestStringConvertible {
     var name: String
     var operation: any Operation
@@ -14,37 +14,55 @@ struct SiteCase: Sendable, CustomTestStringConvertible {
     var factor: BatchFactor
     /// Integers below this bound instead of floats.
     var indexBound: Int?
+    /// Data and parameter between 0.5 and 1.5 instead of between -1 and 1.
+    var isPositive = false
+    /// A first operand that is computed from the data.
+    var condition: (@Sendable (inout GraphBuilder, _ data: ValueID) throws(GraphError) -> ValueID)?
 
     var testDescription: String { name }
 
-    func operands(_ data: ValueID, _ parameter: ValueID) -> [ValueID] {
-        parameterIndex == 1 ? [data, parameter] : [parameter, data]
+    /// Emits the operation and returns its output.
+    private func emit(_ data: ValueID, _ parameter: ValueID, in builder: inout GraphBuilder) throws(GraphError)
+        -> ValueID
+    {
+        var operands = [data]
+        if let condition { operands = [try condition(&builder, data), data] }
+        operands.insert(parameter, at: parameterIndex)
+        return try builder.emitAll(operation, operands)[0]
     }
 
-    func data(_ batch: Int, _ numbers: inout Numbers) -> Constant {
+    private func floats(_ shape: [Int], _ numbers: inout Numbers) -> Constant {
+        let values = numbers.floats(shape)
+        return isPositive ? Constant(values.floatValues.map { $0 / 2 + 1 }, shape: shape) : values
+    }
+
+    private func data(_ batch: Int, _ numbers: inout Numbers) -> Constant {
         if let indexBound { return numbers.integers(dataShape(batch), below: indexBound) }
-        return numbers.floats(dataShape(batch))
+        return floats(dataShape(batch), &numbers)
     }
 
-    /// Per-sample gradients by the definition: the operation is linear in its parameter, so that component k is
-    /// <g_i, f(x_i, e_k)>, computed with one sample at a time.
-    func definition(data: Constant, gradient: Constant, outputFactor: BatchFactor, batch: Int) throws -> [[Double]] {
-        let count = parameterShape.elementCount
-        return try (0..<batch).map { sample in
+    /// Per-sample gradients by the definition: central differences of <g_i, f(x_i, w)> in double precision, with one
+    /// sample at a time.
+    private func definition(
+        data: Constant, parameter: Constant, gradient: Constant, outputFactor: BatchFactor, batch: Int
+    ) throws -> [[Double]] {
+        try (0..<batch).map { sample in
             let one = data.sample(sample, of: factor)
             let g = gradient.sample(sample, of: outputFactor).doubles
             var builder = GraphBuilder(batchSize: 1, evaluator: { _, _, _ in nil })
             let x = builder.addInput("x", one.type, batch: nil)
-            let w = builder.addParameter("w", TensorType(.float32, parameterShape))
-            builder.addOutput("y", try builder.emitAll(operation, operands(x, w))[0])
-            let graph = builder.finish()
-            return (0..<count).map { component in
-                var unit = [Float](repeating: 0, count: count)
-                unit[component] = 1
-                let y = evaluate(
-                    graph, inputs: ["x": one], parameters: ["w": Constant(unit, shape: parameterShape)], threads: 1)[
-                        "y"]!
-                return dot(y.doubles, g)
+            let w = builder.addParameter("w", parameter.type)
+            builder.addOutput("y", try emit(x, w, in: &builder))
+            let evaluator = ReferenceEvaluator(builder.finish())
+            let values = parameter.doubles
+            let step = 1e-5
+            return values.indices.map { component in
+                let ends = [step, -step].map { shift in
+                    var moved = values
+                    moved[component] += shift
+                    return dot(evaluator.run(inputs: ["x": one.doubles], parameters: ["w": moved])["y"]!, g)
+                }
+                return (ends[0] - ends[1]) / (2 * step)
             }
         }
     }
@@ -57,13 +75,13 @@ struct SiteCase: Sendable, CustomTestStringConvertible {
         let type = TensorType(indexBound == nil ? .float32 : .int64, dataShape(batch))
         let x = builder.addInput("x", type, batch: factor)
         let w = builder.addParameter("w", TensorType(.float32, parameterShape))
-        let y = try builder.emitAll(operation, operands(x, w))[0]
+        let y = try emit(x, w, in: &builder)
         let outputFactor = try #require(builder.graph[y].batch.factor)
         let outputType = builder.type(of: y)
         let g = builder.addInput("g", outputType, batch: outputFactor)
         builder.followsBatch = false
         let node = try #require(builder.graph.producer(of: y))
-        let site = try operation.site(parameterIndex, of: node, outputGradients: [g], in: &builder)
+        let site = try node.operation.site(parameterIndex, of: node, outputGradients: [g], in: &builder)
         try extend(&builder, site)
         return (builder.finish(), outputType, outputFactor)
     }
@@ -89,14 +107,16 @@ struct SiteCase: Sendable, CustomTestStringConvertible {
             }
         }
         var x = data(batch, &numbers)
+        let w = floats(parameterShape, &numbers)
         var g = numbers.floats(outputType.shape)
-        let expected = try definition(data: x, gradient: g, outputFactor: outputFactor, batch: batch)
+        let expected = try definition(
+            data: x, parameter: w, gradient: g, outputFactor: outputFactor, batch: batch)
         let weights = (0..<batch).map { batch > 1 && $0 == batch - 1 ? 0 : Float($0) * 0.5 + 0.25 }
         if batch > 1 {
             if indexBound == nil { x = x.replacing(batch - 1, of: factor, with: .nan) }
             g = g.replacing(batch - 1, of: outputFactor, with: .nan)
         }
-        let results = evaluate(graph, inputs: ["x": x, "g": g, "c": Constant(weights)])
+        let results = evaluate(graph, inputs: ["x": x, "g": g, "c": Constant(weights)], parameters: ["w": w])
         let kept = batch > 1 ? batch - 1 : 1
         let count = parameterShape.elementCount
         let perSample = try #require(results["perSample"])

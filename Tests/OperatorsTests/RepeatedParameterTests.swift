@@ -1,0 +1,100 @@
+import ONNXFormat
+import Operators
+import TensorGraph
+import TestSupport
+import Testing
+
+/// A learned token that a model repeats once per sample and joins to the sequence, in the ways exporters write it.
+@Suite struct RepeatedParameterTests {
+    private let positions = 2
+    private let width = 3
+
+    /// y = the token, repeated for each sample by `nodes`, in front of the positions of x [B, positions, width].
+    private func model(_ nodes: [ImportedNode]) -> ImportedGraph {
+        let token = ImportedGraph.Initializer(name: "token", dataType: .float32, shape: [1, 1, width]) {
+            Constant([0, 0, 0] as [Float], shape: [1, 1, 3])
+        }
+        let numbers: [(String, [Int64])] = [("zero", [0]), ("ones", [1, 1])]
+        let sizes = numbers.map { name, values in
+            ImportedGraph.Initializer(name: name, dataType: .int64, shape: [values.count]) { Constant(values) }
+        }
+        let shape = [
+            ImportedNode(name: "shape", operatorType: "Shape", opsetVersion: 13, inputs: ["x"], outputs: ["shape"]),
+            ImportedNode(
+                name: "batch", operatorType: "Gather", opsetVersion: 13, inputs: ["shape", "zero"], outputs: ["batch"]),
+        ]
+        let join = ImportedNode(
+            name: "join", operatorType: "Concat", opsetVersion: 13, inputs: ["tokens", "x"], outputs: ["y"],
+            attributes: ["axis": .int(1)])
+        return ImportedGraph(
+            name: "model",
+            inputs: [
+                .init(name: "x", dataType: .float32, dimensions: [.symbol("B"), .fixed(positions), .fixed(width)])
+            ],
+            outputs: [.init(name: "y", dataType: .float32, dimensions: nil)],
+            initializers: [token] + sizes,
+            nodes: shape + nodes + [join])
+    }
+
+    private static func sizes(_ rest: String) -> ImportedNode {
+        ImportedNode(
+            name: "sizes", operatorType: "Concat", opsetVersion: 13, inputs: ["batch", rest], outputs: ["sizes"],
+            attributes: ["axis": .int(0)])
+    }
+
+    static let ways: [String: [ImportedNode]] = [
+        "expand": [
+            sizes("ones"),
+            ImportedNode(
+                name: "expand", operatorType: "Expand", opsetVersion: 13, inputs: ["token", "sizes"],
+                outputs: ["tokens"]),
+        ],
+        "tile": [
+            sizes("ones"),
+            ImportedNode(
+                name: "tile", operatorType: "Tile", opsetVersion: 13, inputs: ["token", "sizes"], outputs: ["tokens"]),
+        ],
+    ]
+
+    @Test(arguments: ways.keys.sorted(), [1, 4])
+    func gradientOfEachSample(_ way: String, batch: Int) throws {
+        let specializer = Specializer(model(Self.ways[way]!), registry: .standard, trainable: ["token"])
+        func sizes(_ batch: Int) -> RunSizes {
+            RunSizes(batchSize: batch, inputShapes: ["x": [batch, positions, width]])
+        }
+        let specialized = try specializer.specialize(sizes(batch), reference: sizes(batch + 1))
+        var builder = specialized.builder
+        #expect(builder.mixingNodes.isEmpty)
+        let y = try #require(specialized["y"])
+        #expect(builder.graph[y].batch == .factor(BatchFactor(axis: 0)))
+        let g = builder.addInput("g", builder.type(of: y), batch: nil)
+        builder.followsBatch = false
+
+        // Back from the joined sequence to the node that repeats the token.
+        var value = y
+        var gradient = g
+        while true {
+            let node = try #require(builder.graph.producer(of: value))
+            if builder.graph[node.inputs[0]].batch == .free {
+                let site = try node.operation.site(0, of: node, outputGradients: [gradient], in: &builder)
+                builder.addOutput("perSample", try site.perSampleGradients(in: &builder))
+                break
+            }
+            gradient = try #require(
+                try node.operation.inputGradient(0, of: node, outputGradients: [gradient], in: &builder))
+            value = node.inputs[0]
+        }
+        var numbers = Numbers(seed: 71)
+        let direction = numbers.floats([batch, 1 + positions, width])
+        let result = evaluate(
+            builder.finish(), inputs: ["g": direction, "x": numbers.floats([batch, positions, width])])
+        let perSample = result["perSample"]!
+        #expect(perSample.type.count == batch * width)
+        let rows = direction.doubles
+        let expected = (0..<batch).flatMap { sample in
+            let start = sample * (1 + positions) * width
+            return Array(rows[start..<start + width])
+        }
+        #expect(perSample.doubles == expected)
+    }
+}
