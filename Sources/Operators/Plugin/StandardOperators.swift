@@ -9,6 +9,7 @@ extension OperatorRegistry {
         registry.register(LayoutOperators.all)
         registry.register(IndexingOperators.all)
         registry.register(MatrixOperators.all)
+        registry.register(AttentionOperators.all)
         registry.register(ConvolutionOperators.all)
         registry.register(PoolingOperators.all)
         registry.register(NormalizationOperators.all)
