@@ -93,7 +93,9 @@ let package = Package(
         .testTarget(
             name: "DPONNXTests", dependencies: ["DPONNX"], exclude: ["make_models.py"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["dponnx"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["dponnx", "DPONNX"], exclude: ["Fixtures", "make_models.py"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )
