@@ -65,7 +65,7 @@ struct FalseTies {
                 notes.append("'\(tensor.name)' stays tied at \(node.origin), whose inputs the file's main graph does not have")
                 continue
             }
-            let (name, knownAs) = name(for: group, tensor)
+            let (name, knownAs) = name(for: group, tensor, keptAt: groups[0].sites[0])
             for point in points { graph.nodes[point.node].inputs[point.input] = name }
             let places = Set(points.map { place($0)! })
             separated.append(
@@ -127,7 +127,7 @@ struct FalseTies {
         var kept: [Group] = []
         var untrained: Int?
         for group in groups {
-            let name = group.origin == groups[0].origin ? tensor.name : wishedName(for: group, tensor)
+            let name = group.origin == groups[0].origin ? tensor.name : wishedName(for: group, tensor, keptAt: groups[0].sites[0])
             let finding = try discovery.finding(described(tensor, as: name, group.origin), uses: group.sites.map(\.use))
             if finding.isParameter {
                 kept.append(group)
@@ -174,6 +174,9 @@ struct FalseTies {
             } else if sources.contains(where: { exporter.kind(ofTarget: $0) != nil }) {
                 copy.foldedFrom = sources
             }
+        case .constant:
+            copy.exportedKind = "CONSTANT"
+            copy.foldedFrom = []
         case .itself: break
         case .module, .place:
             if name != tensor.name {
@@ -185,8 +188,10 @@ struct FalseTies {
     }
 
     /// A free name for the group's tensor, the program's own if possible, and the program's name if it is taken.
-    private mutating func name(for group: Group, _ tensor: ImportedGraph.Initializer) -> (String, String?) {
-        let wished = wishedName(for: group, tensor)
+    private mutating func name(
+        for group: Group, _ tensor: ImportedGraph.Initializer, keptAt site: TensorSite
+    ) -> (String, String?) {
+        let wished = wishedName(for: group, tensor, keptAt: site)
         var name = wished
         var number = 1
         while !names.insert(name).inserted {
@@ -196,16 +201,23 @@ struct FalseTies {
         return (name, name == wished ? nil : wished)
     }
 
-    private func wishedName(for group: Group, _ tensor: ImportedGraph.Initializer) -> String {
+    private func wishedName(
+        for group: Group, _ tensor: ImportedGraph.Initializer, keptAt keptSite: TensorSite
+    ) -> String {
         let site = group.sites[0]
-        let module = origins.scopes[site.use.node] ?? ""
-        let isMadeUp = TensorName.isMadeUp(tensor.name) || !tensor.foldedFrom.isEmpty
-        switch group.origin {
-        case .source(let names, _) where !isMadeUp && names.count == 1: return names[0]
-        case .source(let names, _): return "\(tensor.name).\(names.joined(separator: "+"))"
-        default: break
+        // An Identity of TorchScript's bears the name of the tensor that it hands on, be it a made-up one.
+        let isHandedOn = graph.exporter.producer == "pytorch" && TensorName.isMadeUp(site.name)
+        let base = isHandedOn ? site.name : tensor.name
+        let isMadeUp = TensorName.isMadeUp(base) || !tensor.foldedFrom.isEmpty
+        if case .source(let names, 0) = group.origin {
+            return isMadeUp || names.count > 1 ? "\(base).\(names.joined(separator: "+"))" : names[0]
         }
-        let place = module.isEmpty ? index.node(site.use).origin.name : module
-        return isMadeUp ? "\(tensor.name).\(place)" : "\(place).\(TensorName.leaf(tensor.name))"
+        let module = origins.scopes[site.use.node] ?? ""
+        let leaf = TensorName.leaf(base)
+        // Tensors that are called after their modules go on being called so.
+        if !isMadeUp, !module.isEmpty, origins.scopes[keptSite.use.node].map({ "\($0).\(leaf)" }) == tensor.name {
+            return "\(module).\(leaf)"
+        }
+        return "\(base).\(module.isEmpty ? index.node(site.use).origin.name : module)"
     }
 }
