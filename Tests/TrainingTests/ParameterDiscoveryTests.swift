@@ -86,12 +86,15 @@ import Testing
     @Test func weightsAreFollowedThroughWhatMovesThem() throws {
         let made = ParameterModels.tensor("onnx::Transpose_3", [2, 2], [1, 2, 3, 4])
         let moved = [
-            ("Transpose", "", ["onnx::Transpose_3"], ["t"]), ("Cast", "", ["t"], ["c"]), ("MatMul", "", ["x", "c"], ["y"]),
+            ("Transpose", "", ["onnx::Transpose_3"], ["t"]), ("Cast", "", ["t"], ["c"]),
+            ("MatMul", "", ["x", "c"], ["y"]),
         ]
         #expect(try finding(made, moved).reason == "weight of MatMul")
         let computed = [("Exp", "", ["onnx::Transpose_3"], ["t"]), ("MatMul", "", ["x", "t"], ["y"])]
-        #expect(try finding(made, computed) == .init(
-            name: made.name, isParameter: false, reason: "an unnamed constant of MatMul", role: .weight))
+        #expect(
+            try finding(made, computed)
+                == .init(
+                    name: made.name, isParameter: false, reason: "an unnamed constant of MatMul", role: .weight))
         let named = [("Exp", "", ["w"], ["t"]), ("MatMul", "", ["x", "t"], ["y"])]
         #expect(try finding(w, named).isParameter)
     }
@@ -104,7 +107,8 @@ import Testing
         }
         #expect(try reason([("Relu", "", ["x"], ["y"]), ("Exp", "", ["w"], ["t"])]) == "no output depends on it")
         #expect(try reason([("Resize", "", ["x", "", "w"], ["y"])]) == "sets how Resize works")
-        #expect(try reason([("Less", "", ["x", "w"], ["l"]), ("Where", "", ["l", "x", "x"], ["y"])]) == "only compared")
+        #expect(
+            try reason([("Less", "", ["x", "w"], ["l"]), ("Where", "", ["l", "x", "x"], ["y"])]) == "only compared")
         let quantized = [("DequantizeLinear", "", ["q", "w"], ["d"]), ("MatMul", "", ["x", "d"], ["y"])]
         #expect(try reason(quantized) == "belongs to quantized numbers (DequantizeLinear)")
         let statistics = [("BatchNormalization", "", ["x", "s", "b", "m", "w"], ["y"])]
@@ -112,7 +116,8 @@ import Testing
     }
 
     @Test func madeUpNamesCountOnlyWhereWeightsStand() throws {
-        func isParameter(_ name: String, _ shape: [Int], _ nodes: [(String, String, [String], [String])]) throws -> Bool {
+        func isParameter(_ name: String, _ shape: [Int], _ nodes: [(String, String, [String], [String])]) throws -> Bool
+        {
             let tensor = ParameterModels.tensor(name, shape, ParameterModels.irregular(shape))
             return try finding(tensor, nodes).isParameter
         }
@@ -122,9 +127,11 @@ import Testing
         #expect(try !isParameter("7", [4, 4, 4], [("Gather", "", ["7", "x"], ["y"])]))
         #expect(try isParameter("val_7", [4], [("LayerNormalization", "", ["x", "val_7"], ["y"])]))
         #expect(try isParameter("_val_3", [1, 1], [("Gemm", "", ["x", "_val_3"], ["y"])]))
-        #expect(try isParameter("val_7", [4], [("MatMul", "", ["x", "k"], ["m"]), ("Add", "", ["val_7", "m"], ["y"])]))
+        #expect(
+            try isParameter("val_7", [4], [("MatMul", "", ["x", "k"], ["m"]), ("Add", "", ["val_7", "m"], ["y"])]))
         // Scores of attention are a product of data: what is added to them is no bias.
-        #expect(try !isParameter("val_7", [4], [("MatMul", "", ["x", "x"], ["m"]), ("Add", "", ["m", "val_7"], ["y"])]))
+        #expect(
+            try !isParameter("val_7", [4], [("MatMul", "", ["x", "x"], ["m"]), ("Add", "", ["m", "val_7"], ["y"])]))
     }
 
     @Test func singleNumbersCountOnlyAsWeights() throws {
@@ -137,7 +144,9 @@ import Testing
     }
 
     @Test func madeUpNames() {
-        for name in ["onnx::Conv_3", "val_7", "_val_2", "/norm/Constant_output_0", "42", "Constant_12", "const_fold_opt__31"] {
+        for name in [
+            "onnx::Conv_3", "val_7", "_val_2", "/norm/Constant_output_0", "42", "Constant_12", "const_fold_opt__31",
+        ] {
             #expect(TensorName.isMadeUp(name), "\(name)")
         }
         for name in ["fc.weight", "layers.0.bias", "cls_token", "val_loss", "value", "model/dense/kernel:0", "w1"] {

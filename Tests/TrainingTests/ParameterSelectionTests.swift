@@ -33,9 +33,10 @@ import Testing
     }
 
     @Test func patternsSelectInTheOrderOfTheFile() throws {
-        #expect(try names(["head.*", "layers.0.*"]) == [
-            "layers.0.norm.weight", "layers.0.norm.bias", "layers.0.fc.bias", "head.bias",
-        ])
+        #expect(
+            try names(["head.*", "layers.0.*"]) == [
+                "layers.0.norm.weight", "layers.0.norm.bias", "layers.0.fc.bias", "head.bias",
+            ])
         #expect(try names(["layers.0.*"], frozen: ["*.bias"]) == ["layers.0.norm.weight"])
         // An untied tensor goes by its old name, too.
         #expect(try names(["norm.weight"]) == ["norm.weight.untied"])
@@ -44,14 +45,16 @@ import Testing
     }
 
     @Test func presets() throws {
-        #expect(Set(try names(["norm"])) == [
-            "layers.0.norm.weight", "layers.0.norm.bias", "norm.weight.untied", "layers.1.norm.weight.untied",
-            "norm.bias.untied", "layers.1.norm.bias.untied",
-        ])
-        #expect(Set(try names(["bias"])) == [
-            "layers.0.norm.bias", "layers.0.fc.bias", "head.bias", "norm.bias.untied", "layers.1.norm.bias.untied",
-            "layers.1.fc.bias.untied",
-        ])
+        #expect(
+            Set(try names(["norm"])) == [
+                "layers.0.norm.weight", "layers.0.norm.bias", "norm.weight.untied", "layers.1.norm.weight.untied",
+                "norm.bias.untied", "layers.1.norm.bias.untied",
+            ])
+        #expect(
+            Set(try names(["bias"])) == [
+                "layers.0.norm.bias", "layers.0.fc.bias", "head.bias", "norm.bias.untied", "layers.1.norm.bias.untied",
+                "layers.1.fc.bias.untied",
+            ])
         #expect(try names(["last-layer"]) == ["head.bias", "onnx::MatMul_29"])
         #expect(try names(["last-layer", "norm"]).count == 8)
     }
@@ -62,7 +65,8 @@ import Testing
                 == "--trainable 'head.bais' matches no tensor of the model; did you mean 'head.bias'?")
         #expect(message(frozen: ["zzz*"]) == "--frozen 'zzz*' matches no tensor of the model; check lists the names")
         #expect(
-            message(["head.bias"], frozen: ["*"]) == "--frozen leaves nothing to train; --trainable selects nothing else")
+            message(["head.bias"], frozen: ["*"])
+                == "--frozen leaves nothing to train; --trainable selects nothing else")
     }
 
     @Test func namesOverrideDiscovery() throws {
@@ -84,8 +88,10 @@ import Testing
         // A pattern means parameters if it matches any.
         #expect(try names("w*") == ["w"])
         #expect(try names("*_scale") == ["w_scale"])
-        #expect(throws: SelectionError("--trainable 'shape': 'shape' holds int64 elements; only floating-point tensors train"))
-        {
+        #expect(
+            throws: SelectionError(
+                "--trainable 'shape': 'shape' holds int64 elements; only floating-point tensors train")
+        ) {
             try names("shape")
         }
         #expect(throws: SelectionError("--trainable norm: the model has no such parameters")) { try names("norm") }
@@ -93,10 +99,12 @@ import Testing
 
     @Test(
         arguments: [
-            ("*", "", true), ("*", "a.b/c", true), ("a*", "ba", false), ("a*b*c", "a-b-b-c", true), ("a*b*c", "acb", false),
+            ("*", "", true), ("*", "a.b/c", true), ("a*", "ba", false), ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "acb", false),
             ("?", "é", true), ("?", "", false), ("[a-c]x", "bx", true), ("[!a-c]x", "bx", false), ("[]]", "]", true),
             ("l.[0-1].*", "l.1.w", true), ("l.[0-1].*", "l.2.w", false), ("\\*", "*", true), ("\\*", "a", false),
-            ("a[", "a[", true), ("w[0]", "w[0]", true), ("w[0]", "w0", true), ("onnx::MatMul_1?", "onnx::MatMul_12", true),
+            ("a[", "a[", true), ("w[0]", "w[0]", true), ("w[0]", "w0", true),
+            ("onnx::MatMul_1?", "onnx::MatMul_12", true),
             ("**", "abc", true), ("abc", "abcd", false),
         ])
     func globs(_ pattern: String, _ name: String, _ isMatch: Bool) {

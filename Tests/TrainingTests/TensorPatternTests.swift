@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test func weightsAreNoTables() {
-        #expect(!TensorPattern.isSinusoidal(Constant(ParameterModels.irregular([16, 8]).map { $0 / 2 }, shape: [16, 8])))
+        #expect(
+            !TensorPattern.isSinusoidal(Constant(ParameterModels.irregular([16, 8]).map { $0 / 2 }, shape: [16, 8])))
         #expect(!TensorPattern.isSinusoidal(Constant([Float](repeating: 1, count: 64), shape: [8, 8])))
         #expect(!TensorPattern.isSinusoidal(Constant([Float](repeating: 0, count: 64), shape: [8, 8])))
         let identity = (0..<64).map { Float($0 % 9 == 0 ? 1 : 0) }

@@ -21,7 +21,10 @@ import Testing
 
     private func products(_ names: [String]) -> Nodes {
         names.enumerated().map { number, name in
-            ("MatMul", name, [number == 0 ? "x" : "\(number - 1)", "w"], [number == names.count - 1 ? "y" : "\(number)"])
+            (
+                "MatMul", name, [number == 0 ? "x" : "\(number - 1)", "w"],
+                [number == names.count - 1 ? "y" : "\(number)"]
+            )
         }
     }
 
@@ -50,7 +53,8 @@ import Testing
         // There is a module `a_1`, as it has a bias.
         let bias = ParameterModels.tensor("a_1.bias", [4], [1, 2, 3, 4])
         let nodes: Nodes = [
-            products(["/a/MatMul", "/a_1/MatMul"])[0], ("MatMul", "/a_1/MatMul", ["0", "w"], ["m"]), ("Add", "/a_1/Add", ["m", "a_1.bias"], ["y"]),
+            products(["/a/MatMul", "/a_1/MatMul"])[0], ("MatMul", "/a_1/MatMul", ["0", "w"], ["m"]),
+            ("Add", "/a_1/Add", ["m", "a_1.bias"], ["y"]),
         ]
         #expect(try read([random, bias], nodes) == ["w", "w.a_1", "a_1.bias"])
     }
@@ -95,7 +99,8 @@ import Testing
         let folded = ParameterModels.tensor("onnx::MatMul_3", [4, 4], ParameterModels.irregular([4, 4], seed: 2))
         let stripped: Nodes = [
             ("MatMul", "/a/MatMul", ["x", "a.weight"], ["1"]), ("MatMul", "/b/MatMul", ["1", "a.weight"], ["2"]),
-            ("MatMul", "/c/MatMul", ["2", "onnx::MatMul_3"], ["3"]), ("MatMul", "/d/MatMul", ["3", "onnx::MatMul_3"], ["y"]),
+            ("MatMul", "/c/MatMul", ["2", "onnx::MatMul_3"], ["3"]),
+            ("MatMul", "/d/MatMul", ["3", "onnx::MatMul_3"], ["y"]),
         ]
         #expect(
             try read([a, folded], stripped, producer: "pytorch") == [

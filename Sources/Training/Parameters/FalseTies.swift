@@ -62,7 +62,8 @@ struct FalseTies {
         for group in groups.dropFirst() {
             guard let points = rewiringPoints(group, among: sites) else {
                 let node = index.node(group.sites[0].use)
-                notes.append("'\(tensor.name)' stays tied at \(node.origin), whose inputs the file's main graph does not have")
+                notes.append(
+                    "'\(tensor.name)' stays tied at \(node.origin), whose inputs the file's main graph does not have")
                 continue
             }
             let (name, knownAs) = name(for: group, tensor, keptAt: groups[0].sites[0])
@@ -103,7 +104,8 @@ struct FalseTies {
         let own = Set([tensor.name] + tensor.foldedFrom)
         let direct = sites.firstIndex { $0.path.count == 1 } ?? 0
         let keeper =
-            found.first { if case .source(let names, 0) = $0 { own.isSuperset(of: names) } else { false } } ?? found[direct]
+            found.first { if case .source(let names, 0) = $0 { own.isSuperset(of: names) } else { false } }
+            ?? found[direct]
         var groups = [Group(origin: keeper, sites: [])]
         var originOfPlace: [FilePlace: TensorOrigins.Origin] = [:]
         for (site, origin) in zip(sites, found) {
@@ -127,7 +129,9 @@ struct FalseTies {
         var kept: [Group] = []
         var untrained: Int?
         for group in groups {
-            let name = group.origin == groups[0].origin ? tensor.name : wishedName(for: group, tensor, keptAt: groups[0].sites[0])
+            let name =
+                group.origin == groups[0].origin
+                ? tensor.name : wishedName(for: group, tensor, keptAt: groups[0].sites[0])
             let finding = try discovery.finding(described(tensor, as: name, group.origin), uses: group.sites.map(\.use))
             if finding.isParameter {
                 kept.append(group)

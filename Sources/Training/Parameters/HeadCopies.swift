@@ -96,7 +96,11 @@ struct HeadCopies {
             switch node.operatorType {
             case "MatMul": orientations.insert(true)
             case "Gemm":
-                if case .int(1)? = node.attributes["transB"] { orientations.insert(false) } else { orientations.insert(true) }
+                if case .int(1)? = node.attributes["transB"] {
+                    orientations.insert(false)
+                } else {
+                    orientations.insert(true)
+                }
             default: return nil
             }
         }
