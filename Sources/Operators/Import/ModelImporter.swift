@@ -183,10 +183,14 @@ public struct ModelImporter {
     ) throws {
         var inner = Scope(opsets: scope.opsets, prefix: name + "/", isFunction: true, isNested: scope.isNested)
         for entry in function.opsetImports { inner.opsets[entry.domain] = entry.version }
-        for attribute in function.attributeDefaults { inner.attributes[attribute.name] = try value(of: attribute, inner) }
+        for attribute in function.attributeDefaults {
+            inner.attributes[attribute.name] = try value(of: attribute, inner)
+        }
         inner.attributes.merge(attributes) { _, given in given }
         if let place {
-            inner.call = (place, Dictionary(zip(function.inputs, place.inputs), uniquingKeysWith: { first, _ in first }))
+            inner.call = (
+                place, Dictionary(zip(function.inputs, place.inputs), uniquingKeysWith: { first, _ in first })
+            )
         }
         // Omitted optional inputs stay omitted inside.
         for (index, input) in function.inputs.enumerated() {
@@ -232,7 +236,8 @@ extension ONNXTensor {
         case .int64?: Constant(try int64s(), shape: dimensions)
         case .bool?: Constant(try bools(), shape: dimensions)
         case .float64?, nil:
-            throw GraphError(.unsupported, "tensors of type \(elementType) are not computed with", at: "tensor '\(name)'")
+            throw GraphError(
+                .unsupported, "tensors of type \(elementType) are not computed with", at: "tensor '\(name)'")
         }
     }
 }

@@ -62,10 +62,11 @@ struct FalseTies {
         for group in groups.dropFirst() {
             guard let points = rewiringPoints(group, among: sites) else {
                 let node = index.node(group.sites[0].use)
-                notes.append("'\(tensor.name)' stays tied at \(node.origin), whose inputs the file's main graph does not have")
+                notes.append(
+                    "'\(tensor.name)' stays tied at \(node.origin), whose inputs the file's main graph does not have")
                 continue
             }
-            let (name, knownAs) = name(for: group, tensor)
+            let (name, knownAs) = name(for: group, tensor, keptAt: groups[0].sites[0])
             for point in points { graph.nodes[point.node].inputs[point.input] = name }
             let places = Set(points.map { place($0)! })
             separated.append(
@@ -103,7 +104,8 @@ struct FalseTies {
         let own = Set([tensor.name] + tensor.foldedFrom)
         let direct = sites.firstIndex { $0.path.count == 1 } ?? 0
         let keeper =
-            found.first { if case .source(let names, 0) = $0 { own.isSuperset(of: names) } else { false } } ?? found[direct]
+            found.first { if case .source(let names, 0) = $0 { own.isSuperset(of: names) } else { false } }
+            ?? found[direct]
         var groups = [Group(origin: keeper, sites: [])]
         var originOfPlace: [FilePlace: TensorOrigins.Origin] = [:]
         for (site, origin) in zip(sites, found) {
@@ -127,7 +129,9 @@ struct FalseTies {
         var kept: [Group] = []
         var untrained: Int?
         for group in groups {
-            let name = group.origin == groups[0].origin ? tensor.name : wishedName(for: group, tensor)
+            let name =
+                group.origin == groups[0].origin
+                ? tensor.name : wishedName(for: group, tensor, keptAt: groups[0].sites[0])
             let finding = try discovery.finding(described(tensor, as: name, group.origin), uses: group.sites.map(\.use))
             if finding.isParameter {
                 kept.append(group)
@@ -174,6 +178,9 @@ struct FalseTies {
             } else if sources.contains(where: { exporter.kind(ofTarget: $0) != nil }) {
                 copy.foldedFrom = sources
             }
+        case .constant:
+            copy.exportedKind = "CONSTANT"
+            copy.foldedFrom = []
         case .itself: break
         case .module, .place:
             if name != tensor.name {
@@ -185,8 +192,10 @@ struct FalseTies {
     }
 
     /// A free name for the group's tensor, the program's own if possible, and the program's name if it is taken.
-    private mutating func name(for group: Group, _ tensor: ImportedGraph.Initializer) -> (String, String?) {
-        let wished = wishedName(for: group, tensor)
+    private mutating func name(
+        for group: Group, _ tensor: ImportedGraph.Initializer, keptAt site: TensorSite
+    ) -> (String, String?) {
+        let wished = wishedName(for: group, tensor, keptAt: site)
         var name = wished
         var number = 1
         while !names.insert(name).inserted {
@@ -196,16 +205,23 @@ struct FalseTies {
         return (name, name == wished ? nil : wished)
     }
 
-    private func wishedName(for group: Group, _ tensor: ImportedGraph.Initializer) -> String {
+    private func wishedName(
+        for group: Group, _ tensor: ImportedGraph.Initializer, keptAt keptSite: TensorSite
+    ) -> String {
         let site = group.sites[0]
-        let module = origins.scopes[site.use.node] ?? ""
-        let isMadeUp = TensorName.isMadeUp(tensor.name) || !tensor.foldedFrom.isEmpty
-        switch group.origin {
-        case .source(let names, _) where !isMadeUp && names.count == 1: return names[0]
-        case .source(let names, _): return "\(tensor.name).\(names.joined(separator: "+"))"
-        default: break
+        // An Identity of TorchScript's bears the name of the tensor that it hands on, be it a made-up one.
+        let isHandedOn = graph.exporter.producer == "pytorch" && TensorName.isMadeUp(site.name)
+        let base = isHandedOn ? site.name : tensor.name
+        let isMadeUp = TensorName.isMadeUp(base) || !tensor.foldedFrom.isEmpty
+        if case .source(let names, 0) = group.origin {
+            return isMadeUp || names.count > 1 ? "\(base).\(names.joined(separator: "+"))" : names[0]
         }
-        let place = module.isEmpty ? index.node(site.use).origin.name : module
-        return isMadeUp ? "\(tensor.name).\(place)" : "\(place).\(TensorName.leaf(tensor.name))"
+        let module = origins.scopes[site.use.node] ?? ""
+        let leaf = TensorName.leaf(base)
+        // Tensors that are called after their modules go on being called so.
+        if !isMadeUp, !module.isEmpty, origins.scopes[keptSite.use.node].map({ "\($0).\(leaf)" }) == tensor.name {
+            return "\(module).\(leaf)"
+        }
+        return "\(base).\(module.isEmpty ? index.node(site.use).origin.name : module)"
     }
 }

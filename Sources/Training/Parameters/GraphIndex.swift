@@ -27,7 +27,8 @@ struct GraphIndex {
         var fromData = Set(graph.inputs.map(\.name))
         for (position, node) in graph.nodes.enumerated() {
             for output in node.outputs where !output.isEmpty { producers[output] = position }
-            if node.inputs.contains(where: fromData.contains) || Self.captures(of: node).contains(where: fromData.contains)
+            if node.inputs.contains(where: fromData.contains)
+                || Self.captures(of: node).contains(where: fromData.contains)
             {
                 fromData.formUnion(node.outputs.filter { !$0.isEmpty })
             }
@@ -37,7 +38,8 @@ struct GraphIndex {
         var needed = Set(graph.outputs.map(\.name))
         var readers: [String: [TensorUse]] = [:]
         var captured: Set<String> = []
-        for (position, node) in graph.nodes.enumerated().reversed() where node.outputs.contains(where: needed.contains) {
+        for (position, node) in graph.nodes.enumerated().reversed() where node.outputs.contains(where: needed.contains)
+        {
             let captures = Self.captures(of: node)
             captured.formUnion(captures)
             needed.formUnion(captures)

@@ -16,11 +16,27 @@ struct HeadCopy: Sendable {
         guard isTransposed else { return table }
         let (rows, columns) = (shape[0], shape[1])
         return [Float](unsafeUninitializedCapacity: table.count) { copy, count in
-            for column in 0..<columns {
-                for row in 0..<rows { copy[column * rows + row] = table[row * columns + column] }
+            _ = Self.everyElement(rows, columns) { row, column in
+                copy[column * rows + row] = table[row * columns + column]
+                return true
             }
             count = table.count
         }
+    }
+
+    /// Visits a matrix in tiles, which keeps both it and its transpose in cache, until `body` returns false.
+    /// - Returns: whether `body` always returned true.
+    @inline(__always)
+    static func everyElement(_ rows: Int, _ columns: Int, _ body: (_ row: Int, _ column: Int) -> Bool) -> Bool {
+        let side = 32
+        for top in stride(from: 0, to: rows, by: side) {
+            for left in stride(from: 0, to: columns, by: side) {
+                for row in top..<min(top + side, rows) {
+                    for column in left..<min(left + side, columns) where !body(row, column) { return false }
+                }
+            }
+        }
+        return true
     }
 }
 
@@ -80,7 +96,11 @@ struct HeadCopies {
             switch node.operatorType {
             case "MatMul": orientations.insert(true)
             case "Gemm":
-                if case .int(1)? = node.attributes["transB"] { orientations.insert(false) } else { orientations.insert(true) }
+                if case .int(1)? = node.attributes["transB"] {
+                    orientations.insert(false)
+                } else {
+                    orientations.insert(true)
+                }
             default: return nil
             }
         }
@@ -100,12 +120,9 @@ struct HeadCopies {
         return withExtendedLifetime((head, table)) {
             let copied = head.bytes.bindMemory(to: Float.self)
             let original = table.bytes.bindMemory(to: Float.self)
-            for row in 0..<rows {
-                for column in 0..<columns where copied[column * rows + row] != original[row * columns + column] {
-                    return false
-                }
+            return HeadCopy.everyElement(rows, columns) { row, column in
+                copied[column * rows + row] == original[row * columns + column]
             }
-            return true
         }
     }
 

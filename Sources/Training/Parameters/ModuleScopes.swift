@@ -10,6 +10,7 @@ import Operators
 struct ModuleScopes {
     /// By position of the node; nil if nothing is known.
     private let modules: [String?]
+    private let calls: [String?]
 
     init(_ graph: ImportedGraph) {
         let paths = graph.nodes.map(Self.path)
@@ -19,6 +20,9 @@ struct ModuleScopes {
         var owners: Set<Substring> = []
         for name in tensors {
             for dot in name.indices where name[dot] == "." { owners.insert(name[..<dot]) }
+        }
+        calls = zip(graph.nodes, paths).map { node, path in
+            path.flatMap { Self.stated(node) == nil ? Self.dotted($0) : nil }
         }
         modules = zip(graph.nodes, paths).map { node, path in
             if let stated = Self.stated(node) { return stated }
@@ -32,6 +36,9 @@ struct ModuleScopes {
     }
 
     subscript(node: Int) -> String? { modules[node] }
+
+    /// Tells one call of a module from another, where the exporter does; nil where it does not.
+    func call(_ node: Int) -> String? { calls[node] }
 
     private static func stated(_ node: ImportedNode) -> String? {
         for metadata in [node.metadata, node.fileNode?.metadata ?? [:]] {

@@ -34,9 +34,13 @@ public struct ParameterDiscovery {
     private typealias Verdict = (isParameter: Bool, reason: String)
 
     private func verdict(_ tensor: ImportedGraph.Initializer, _ readings: [TensorReading]) throws -> Verdict {
-        guard tensor.dataType.isTrainable else { return (false, "holds \(tensor.dataType), not floating-point numbers") }
+        guard tensor.dataType.isTrainable else {
+            return (false, "holds \(tensor.dataType), not floating-point numbers")
+        }
         guard let main = mainReading(readings) else {
-            return (false, index.captured.contains(tensor.name) ? "only read inside a subgraph" : "no output depends on it")
+            return (
+                false, index.captured.contains(tensor.name) ? "only read inside a subgraph" : "no output depends on it"
+            )
         }
         if readings.contains(where: { $0.role == .quantization }) {
             return (false, "belongs to quantized numbers (\(operatorType(main)))")

@@ -63,7 +63,9 @@ extension GraphIndex {
                 readings.append(TensorReading(use: use, role: role, isMoved: isMoved))
             } else if isFreeOfData(node) {
                 let stays = isMoved && Self.moves.contains(node.operatorType)
-                for output in node.outputs.reversed() { waiting += self.uses(of: output).reversed().map { ($0, stays) } }
+                for output in node.outputs.reversed() {
+                    waiting += self.uses(of: output).reversed().map { ($0, stays) }
+                }
             } else {
                 readings.append(TensorReading(use: use, role: arithmeticRole(use), isMoved: isMoved))
             }

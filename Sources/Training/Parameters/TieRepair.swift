@@ -11,7 +11,8 @@ public enum TieRepair {
     ///   - untie: whether to take false ties apart.
     ///   - retie: whether to tie heads to the embeddings that they copy.
     /// - Throws: `ONNXFormatError` if a tensor that has to be compared cannot be decoded.
-    public static func repaired(_ graph: ImportedGraph, untie: Bool = true, retie: Bool = true) throws -> RepairedGraph {
+    public static func repaired(_ graph: ImportedGraph, untie: Bool = true, retie: Bool = true) throws -> RepairedGraph
+    {
         var graph = graph
         var untied: [UntiedTensor] = []
         var copies: [HeadCopy] = []

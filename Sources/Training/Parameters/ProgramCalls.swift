@@ -1,0 +1,109 @@
+import Operators
+
+/// The calls of the exported program that dynamo writes beside the nodes it made of them:
+///
+///     %linear : [num_users=1] = call_function[target=torch.ops.aten.linear.default](args = (%x, %p_fc_weight, %p_fc_bias), kwargs = {})
+///
+/// They name what was read before equal tensors were merged.
+struct ProgramCalls {
+    private let index: GraphIndex
+    /// Nodes by the text of the call that they were made of.
+    private let nodes: [String: [Int]]
+
+    private static let key = "pkg.torch.onnx.fx_node"
+
+    init(_ index: GraphIndex) {
+        self.index = index
+        var nodes: [String: [Int]] = [:]
+        for (position, node) in index.graph.nodes.enumerated() {
+            if let call = Self.call(of: node) { nodes[call, default: []].append(position) }
+        }
+        self.nodes = nodes
+    }
+
+    var isEmpty: Bool { nodes.isEmpty }
+
+    /// What the call behind a site read there; nil if the node has no call or it does not tell.
+    func origin(of tensor: ImportedGraph.Initializer, at site: TensorSite) -> TensorOrigins.Origin? {
+        let node = index.node(site.use)
+        guard let call = Self.call(of: node) else { return nil }
+        // One call reads a parameter once: of several nodes of a kind that read the tensor each stands for another one.
+        let peers = nodes[call]!.filter { position in
+            let peer = index.graph.nodes[position]
+            return peer.operatorType == node.operatorType && peer.inputs.contains(site.name)
+        }
+        let part = peers.firstIndex(of: site.use.node)!
+        let names = Self.arguments(of: call)
+        let parameters = names.compactMap { index.graph.exporter.sources[$0]?.target }
+        if Self.isCall(call, of: node), parameters.count == node.inputs.count - 1, site.use.input >= 1 {
+            return .source([parameters[site.use.input - 1]], part: part)
+        }
+        let own = Self.names(of: tensor)
+        let others = others(in: call, besides: tensor)
+        let mentioned = parameters.filter(own.contains)
+        if !mentioned.isEmpty, node.inputs.filter({ $0 == site.name }).count == 1 {
+            let rest = parameters.filter { !own.contains($0) && !others.contains($0) }
+            // Of two readers the second has what is left, such as the second layer's biases.
+            if part == 1, peers.count == 2, rest.count == mentioned.count { return .source(rest.sorted(), part: 0) }
+            return .source(mentioned.sorted(), part: part)
+        }
+        // Arguments that were computed from parameters only and have been folded.
+        let folded = names.filter { index.graph.exporter.sources[$0] == nil && !index.dependsOnData($0) }
+        if folded.contains(tensor.name) { return .source([tensor.name], part: part) }
+        let left = parameters.filter { !others.contains($0) }
+        switch (left.count, folded.count) {
+        case (0, 0): return .constant
+        case (1, 0): return .source(left, part: part)
+        case (0, 1): return .source(folded, part: part)
+        default: break
+        }
+        let leaves = Set(own.map(TensorName.leaf))
+        let alike = left.filter { leaves.contains(TensorName.leaf($0)) }
+        if alike.count == 1 { return .source(alike, part: part) }
+        guard !left.isEmpty, folded.isEmpty else { return nil }
+        return .module(left.joined(separator: " "), role: "\(node.operatorType) \(site.use.input) \(part)")
+    }
+
+    /// Names of the tensors that the other inputs of the nodes made of a call stand for.
+    private func others(in call: String, besides tensor: ImportedGraph.Initializer) -> Set<String> {
+        var names: Set<String> = []
+        for position in nodes[call]! {
+            for input in index.graph.nodes[position].inputs where input != tensor.name {
+                if let other = index.initializers[input] { names.formUnion(Self.names(of: other)) }
+            }
+        }
+        return names
+    }
+
+    private static func names(of tensor: ImportedGraph.Initializer) -> Set<String> {
+        Set([tensor.name] + tensor.foldedFrom)
+    }
+
+    /// The call that a node was made of; nil where a rewriting has since put several calls into one node.
+    private static func call(of node: ImportedNode) -> String? {
+        let metadata = node.metadata[key] == nil ? node.fileNode?.metadata ?? [:] : node.metadata
+        guard metadata["pkg.onnxscript.rewriter.rule_name"]?.contains("Fuse") != true else { return nil }
+        return metadata[key]
+    }
+
+    /// Whether a normalisation does what the call does, so that both list the same tensors in the same order.
+    private static func isCall(_ call: String, of node: ImportedNode) -> Bool {
+        let names = [
+            "LayerNormalization": "layer_norm", "BatchNormalization": "batch_norm",
+            "InstanceNormalization": "instance_norm", "GroupNormalization": "group_norm",
+            "RMSNormalization": "rms_norm",
+        ]
+        return names[node.operatorType].map(call.contains) ?? false
+    }
+
+    /// The names after `%` among the arguments of a call, without repetitions.
+    private static func arguments(of call: String) -> [String] {
+        guard let start = call.firstRange(of: "args = ") else { return [] }
+        var names: [String] = []
+        for piece in call[start.upperBound...].split(separator: "%", omittingEmptySubsequences: false).dropFirst() {
+            let name = String(piece.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+            if !names.contains(name) { names.append(name) }
+        }
+        return names
+    }
+}

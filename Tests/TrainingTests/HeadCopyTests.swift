@@ -1,0 +1,93 @@
+import ONNXFormat
+import Operators
+import TensorGraph
+import Testing
+
+@testable import Training
+
+@Suite struct HeadCopyTests {
+    @Test(
+        arguments: [
+            ("language_torchscript", "embedding.weight", "onnx::MatMul_8"), ("language_dynamo", "head.weight", "val_2"),
+        ])
+    func foldedHeadsTrainWithTheirEmbedding(_ file: String, _ table: String, _ copy: String) throws {
+        let model = try ParameterModels.model(file)
+        let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model))
+        #expect(repaired.notes == ["tied '\(copy)' to the embedding '\(table)', of which it is a copy"])
+        #expect(repaired.graph.tensor(copy) == nil)
+        let names = try ParameterSelection().names(
+            in: repaired, findings: ParameterDiscovery.findings(in: repaired.graph))
+        #expect(Set(names) == ["norm.weight", "norm.bias", table])
+        #expect(try ParameterSelection(trainable: [copy]).names(in: repaired, findings: []) == [table])
+        // The graph that trains has one parameter for both, and reads it twice.
+        let sizes = try InputSizes(repaired.graph, sampleShapes: [repaired.graph.inputs[0].name: [3]])
+        let trainable = try TrainableModel(repaired.graph, registry: .standard, trainable: names, sizes: sizes)
+        let graph = try trainable.specialized(batchSize: 2).builder.graph
+        #expect(graph.parameters.map(\.name).sorted() == names.sorted())
+        // Both are written.
+        let trained = (0..<28).map { Float($0) }
+        let saved = try ONNXModel(serialized: model.serialized(applying: repaired.edits(values: [table: trained])))
+        let again = try ModelImporter.importGraph(of: saved)
+        #expect(try again.tensor(table)!.load().floatValues == trained)
+        let transposed = (0..<4).flatMap { column in (0..<7).map { row in Float(row * 4 + column) } }
+        #expect(try again.tensor(copy)!.load().floatValues == transposed)
+        #expect(try TieRepair.repaired(again).notes == repaired.notes)
+    }
+
+    private let table = ParameterModels.tensor("table", [3, 2], [1, 2, 3, 4, 5, 6])
+
+    private func repaired(
+        _ head: ImportedGraph.Initializer, table: ImportedGraph.Initializer? = nil, _ type: String = "MatMul",
+        attributes: [String: AttributeValue] = [:], extra: [(String, String, [String], [String])] = []
+    ) throws -> RepairedGraph {
+        let nodes = [("Gather", "", ["table", "x"], ["e"]), (type, "head", ["e", "head"], ["y"])] + extra
+        return try TieRepair.repaired(
+            ParameterModels.graph([table ?? self.table, head], nodes, attributes: ["head": attributes]))
+    }
+
+    @Test func onlyEqualTensorsAreTied() throws {
+        #expect(try repaired(ParameterModels.tensor("head", [2, 3], [1, 3, 5, 2, 4, 6])).notes.count == 1)
+        #expect(try repaired(ParameterModels.tensor("head", [2, 3], [1, 3, 5, 2, 4, 7])).notes.isEmpty)
+        #expect(try repaired(ParameterModels.tensor("head", [2, 3], [1, 2, 3, 4, 5, 6])).notes.isEmpty)
+        let halves = ParameterModels.tensor("head", [2, 3], [1, 3, 5, 2, 4, 6], type: .float16)
+        #expect(try repaired(halves).notes.isEmpty)
+    }
+
+    @Test func headsThatReadRowsAreTiedAsTheyAre() throws {
+        let head = ParameterModels.tensor("head", [3, 2], [1, 2, 3, 4, 5, 6])
+        let repaired = try repaired(head, "Gemm", attributes: ["transB": .int(1)])
+        #expect(repaired.graph.nodes[0].operatorType == "Identity")
+        let edits = try repaired.edits(values: ["table": [6, 5, 4, 3, 2, 1]])
+        #expect(edits.values["head"] == [6, 5, 4, 3, 2, 1])
+        #expect(try self.repaired(head, "Gemm").notes.isEmpty)
+    }
+
+    @Test func filledTensorsAreNotTied() throws {
+        let zeros = [Float](repeating: 0, count: 6)
+        let repaired = try repaired(
+            ParameterModels.tensor("head", [2, 3], zeros), table: ParameterModels.tensor("table", [3, 2], zeros))
+        #expect(repaired.notes.isEmpty)
+    }
+
+    @Test func whatElseReadsAHeadKeepsItFree() throws {
+        let head = ParameterModels.tensor("head", [2, 3], [1, 3, 5, 2, 4, 6])
+        #expect(try repaired(head, extra: [("Add", "", ["x", "head"], ["z"])]).notes.count == 1)
+        let used = [("Add", "", ["x", "head"], ["z"]), ("Mul", "", ["y", "z"], ["out"])]
+        var graph = ParameterModels.graph(
+            [table, head], [("Gather", "", ["table", "x"], ["e"]), ("MatMul", "", ["e", "head"], ["y"])] + used)
+        graph.outputs[0].name = "out"
+        #expect(try TieRepair.repaired(graph).notes.isEmpty)
+    }
+
+    @Test func theExportersRecordDecides() throws {
+        var head = ParameterModels.tensor("head", [2, 3], [1, 3, 5, 2, 4, 6])
+        head.foldedFrom = ["head.weight"]
+        var graph = ParameterModels.graph(
+            [table, head], [("Gather", "", ["table", "x"], ["e"]), ("MatMul", "", ["e", "head"], ["y"])])
+        func source(_ target: String) -> Exporter.Source { .init(kind: "PARAMETER", target: target) }
+        graph.exporter = Exporter(sources: ["p_table": source("table"), "p_head": source("head.weight")])
+        #expect(try TieRepair.repaired(graph).notes.isEmpty)
+        graph.initializers[1].foldedFrom = ["table"]
+        #expect(try TieRepair.repaired(graph).notes.count == 1)
+    }
+}

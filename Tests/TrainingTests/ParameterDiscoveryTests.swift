@@ -1,0 +1,156 @@
+import ONNXFormat
+import Operators
+import Testing
+
+@testable import Training
+
+/// Expectations are what `named_parameters()` of the modules in make_parameter_fixtures.py lists; tensors that an
+/// exporter folded are named by what it called them.
+@Suite struct ParameterDiscoveryTests {
+    private func findings(_ name: String) throws -> [ParameterFinding] {
+        try ParameterDiscovery.findings(in: TieRepair.repaired(ParameterModels.graph(name)).graph)
+    }
+
+    @Test func dynamoStatesParameters() throws {
+        let findings = try findings("sequence_dynamo")
+        #expect(
+            findings.parameters == [
+                "position_bias", "layer_scale", "mask_token", "temperature", "embedding.weight", "query.bias",
+                "head.bias", "val_14", "val_16",
+            ])
+        #expect(findings["val_14"]?.reason == "folded from parameter 'query.weight'")
+        #expect(findings["causal"]?.reason == "exporter: BUFFER")
+        #expect(findings["cat"]?.reason == "folded from 'inv_freq' (exporter: BUFFER)")
+        #expect(findings["val_1"]?.reason == "holds int64, not floating-point numbers")
+    }
+
+    @Test func rulesFindParametersAmongTables() throws {
+        let findings = try findings("sequence_torchscript")
+        #expect(
+            findings.parameters == [
+                "position_bias", "layer_scale", "mask_token", "embedding.weight", "query.bias", "head.bias",
+                "onnx::MatMul_58", "onnx::MatMul_59",
+            ])
+        #expect(findings["temperature"]?.reason == "a single number")
+        #expect(findings["table"]?.reason == "a table of sines and cosines")
+        #expect(findings["cos_cached"]?.reason == "a table of sines and cosines")
+        #expect(findings["inv_freq"]?.reason == "frequencies of sines and cosines")
+        #expect(findings["causal"]?.reason == "a mask")
+        #expect(findings["allowed"]?.reason == "a mask")
+        #expect(findings["embedding.weight"]?.reason == "table of Gather")
+        #expect(findings["head.bias"]?.reason == "bias of a product")
+    }
+
+    @Test(
+        arguments: [
+            ("image_torchscript", ["onnx::Mul_44", "onnx::Add_45", "onnx::PRelu_46"]),
+            ("image_dynamo", ["val_29", "val_31", "val_33"]),
+        ])
+    func statisticsAndStandInsAreNoParameters(_ name: String, _ folded: [String]) throws {
+        let findings = try findings(name)
+        let named: Set = [
+            "first.weight", "first.bias", "conv.weight", "conv.bias", "second.weight", "second.bias", "head.weight",
+            "head.bias",
+        ]
+        #expect(findings.parameters == named.union(folded))
+        #expect(findings[folded[0]]?.role == .normalizationScale)
+        #expect(findings[folded[1]]?.role == .normalizationBias)
+    }
+
+    @Test func recurrentWeights() throws {
+        let torchScript = try findings("recurrent_torchscript")
+        #expect(torchScript.filter(\.isParameter).count == 8)
+        #expect(torchScript["onnx::LSTM_193"]?.reason == "weight of LSTM")
+        #expect(torchScript["onnx::LSTM_194"]?.role == .bias)
+        #expect(try findings("recurrent_dynamo").filter(\.isParameter).count == 8)
+    }
+
+    @Test func constantNodesHoldWeights() throws {
+        let graph = try ParameterModels.graph("constants")
+        #expect(graph.nodes.map(\.operatorType) == ["Constant", "Cast", "MatMul", "Add", "Mul", "ReduceSum"])
+        let findings = try ParameterDiscovery.findings(in: graph)
+        #expect(findings.map(\.name) == ["dense/kernel", "dense/bias", "half"])
+        #expect(findings.parameters == ["dense/kernel", "dense/bias"])
+        #expect(findings["dense/kernel"]?.reason == "weight of MatMul")
+        #expect(graph.tensor("dense/kernel")?.dataType == .float16)
+    }
+
+    private let w = ParameterModels.tensor("w", [2, 2], [1, 2, 3, 4])
+
+    private func finding(
+        _ tensor: ImportedGraph.Initializer, _ nodes: [(String, String, [String], [String])]
+    ) throws -> ParameterFinding {
+        try ParameterDiscovery.findings(in: ParameterModels.graph([tensor], nodes))[0]
+    }
+
+    @Test func weightsAreFollowedThroughWhatMovesThem() throws {
+        let made = ParameterModels.tensor("onnx::Transpose_3", [2, 2], [1, 2, 3, 4])
+        let moved = [
+            ("Transpose", "", ["onnx::Transpose_3"], ["t"]), ("Cast", "", ["t"], ["c"]),
+            ("MatMul", "", ["x", "c"], ["y"]),
+        ]
+        #expect(try finding(made, moved).reason == "weight of MatMul")
+        let computed = [("Exp", "", ["onnx::Transpose_3"], ["t"]), ("MatMul", "", ["x", "t"], ["y"])]
+        #expect(
+            try finding(made, computed)
+                == .init(
+                    name: made.name, isParameter: false, reason: "an unnamed constant of MatMul", role: .weight))
+        let named = [("Exp", "", ["w"], ["t"]), ("MatMul", "", ["x", "t"], ["y"])]
+        #expect(try finding(w, named).isParameter)
+    }
+
+    @Test func whatNoGradientReachesIsNoParameter() throws {
+        func reason(_ nodes: [(String, String, [String], [String])]) throws -> String {
+            let finding = try finding(w, nodes)
+            #expect(!finding.isParameter)
+            return finding.reason
+        }
+        #expect(try reason([("Relu", "", ["x"], ["y"]), ("Exp", "", ["w"], ["t"])]) == "no output depends on it")
+        #expect(try reason([("Resize", "", ["x", "", "w"], ["y"])]) == "sets how Resize works")
+        #expect(
+            try reason([("Less", "", ["x", "w"], ["l"]), ("Where", "", ["l", "x", "x"], ["y"])]) == "only compared")
+        let quantized = [("DequantizeLinear", "", ["q", "w"], ["d"]), ("MatMul", "", ["x", "d"], ["y"])]
+        #expect(try reason(quantized) == "belongs to quantized numbers (DequantizeLinear)")
+        let statistics = [("BatchNormalization", "", ["x", "s", "b", "m", "w"], ["y"])]
+        #expect(try reason(statistics) == "running statistics")
+    }
+
+    @Test func madeUpNamesCountOnlyWhereWeightsStand() throws {
+        func isParameter(_ name: String, _ shape: [Int], _ nodes: [(String, String, [String], [String])]) throws -> Bool
+        {
+            let tensor = ParameterModels.tensor(name, shape, ParameterModels.irregular(shape))
+            return try finding(tensor, nodes).isParameter
+        }
+        #expect(try !isParameter("val_7", [4], [("Add", "", ["x", "val_7"], ["y"])]))
+        #expect(try isParameter("shift", [4], [("Add", "", ["x", "shift"], ["y"])]))
+        #expect(try isParameter("7", [4, 4], [("Gather", "", ["7", "x"], ["y"])]))
+        #expect(try !isParameter("7", [4, 4, 4], [("Gather", "", ["7", "x"], ["y"])]))
+        #expect(try isParameter("val_7", [4], [("LayerNormalization", "", ["x", "val_7"], ["y"])]))
+        #expect(try isParameter("_val_3", [1, 1], [("Gemm", "", ["x", "_val_3"], ["y"])]))
+        #expect(
+            try isParameter("val_7", [4], [("MatMul", "", ["x", "k"], ["m"]), ("Add", "", ["val_7", "m"], ["y"])]))
+        // Scores of attention are a product of data: what is added to them is no bias.
+        #expect(
+            try !isParameter("val_7", [4], [("MatMul", "", ["x", "x"], ["m"]), ("Add", "", ["m", "val_7"], ["y"])]))
+    }
+
+    @Test func singleNumbersCountOnlyAsWeights() throws {
+        let one = ParameterModels.tensor("alpha", [1], [0.5])
+        #expect(try finding(one, [("Mul", "", ["x", "alpha"], ["y"])]).reason == "a single number")
+        #expect(try finding(one, [("PRelu", "", ["x", "alpha"], ["y"])]).isParameter)
+        #expect(try finding(one, [("Gemm", "", ["x", "k", "alpha"], ["y"])]).reason == "bias of Gemm")
+        let stated = ParameterModels.tensor("alpha", [], [0.5], kind: "PARAMETER")
+        #expect(try finding(stated, [("Mul", "", ["x", "alpha"], ["y"])]).isParameter)
+    }
+
+    @Test func madeUpNames() {
+        for name in [
+            "onnx::Conv_3", "val_7", "_val_2", "/norm/Constant_output_0", "42", "Constant_12", "const_fold_opt__31",
+        ] {
+            #expect(TensorName.isMadeUp(name), "\(name)")
+        }
+        for name in ["fc.weight", "layers.0.bias", "cls_token", "val_loss", "value", "model/dense/kernel:0", "w1"] {
+            #expect(!TensorName.isMadeUp(name), "\(name)")
+        }
+    }
+}

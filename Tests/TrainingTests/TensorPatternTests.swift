@@ -1,0 +1,62 @@
+import Foundation
+import TensorGraph
+import Testing
+
+@testable import Training
+
+@Suite struct TensorPatternTests {
+    /// [length, width] of f(position * w_i), two columns for each frequency w_i = base^(-2i/width).
+    private func table(_ length: Int, _ width: Int, base: Double = 10000, _ f: (Int, Double) -> Double) -> Constant {
+        var values: [Float] = []
+        for position in 0..<length {
+            for column in 0..<width {
+                let angle = Double(position) * pow(base, -Double(2 * (column / 2)) / Double(width))
+                values.append(Float(f(column, angle)))
+            }
+        }
+        return Constant(values, shape: [length, width])
+    }
+
+    @Test func sinesAndCosinesAreRecognized() {
+        let interleaved = table(512, 64) { $0.isMultiple(of: 2) ? sin($1) : cos($1) }
+        #expect(TensorPattern.isSinusoidal(interleaved))
+        #expect(TensorPattern.isSinusoidal(table(4, 4) { _, angle in cos(angle) }))
+        #expect(TensorPattern.isSinusoidal(table(2048, 16) { _, angle in sin(angle) }))
+        // With the positions on another axis, and rounded to half precision.
+        let rounded = interleaved.floatValues.map { Float(Float16($0)) }
+        #expect(TensorPattern.isSinusoidal(Constant(rounded, shape: [1, 512, 1, 64])))
+        var columns = [Float](repeating: 0, count: 64 * 512)
+        for row in 0..<512 {
+            for column in 0..<64 { columns[column * 512 + row] = interleaved.floatValues[row * 64 + column] }
+        }
+        #expect(TensorPattern.isSinusoidal(Constant(columns, shape: [64, 512])))
+    }
+
+    @Test func weightsAreNoTables() {
+        #expect(
+            !TensorPattern.isSinusoidal(Constant(ParameterModels.irregular([16, 8]).map { $0 / 2 }, shape: [16, 8])))
+        #expect(!TensorPattern.isSinusoidal(Constant([Float](repeating: 1, count: 64), shape: [8, 8])))
+        #expect(!TensorPattern.isSinusoidal(Constant([Float](repeating: 0, count: 64), shape: [8, 8])))
+        let identity = (0..<64).map { Float($0 % 9 == 0 ? 1 : 0) }
+        #expect(!TensorPattern.isSinusoidal(Constant(identity, shape: [8, 8])))
+        // One trained entry is enough.
+        let trained = table(8, 4) { _, angle in cos(angle) }.floatValues.enumerated().map { $0 == 13 ? $1 - 0.1 : $1 }
+        #expect(!TensorPattern.isSinusoidal(Constant(trained, shape: [8, 4])))
+    }
+
+    @Test func masks() {
+        #expect(TensorPattern.isAdditiveMask(Constant([0, -.infinity, 0, -1e9] as [Float])))
+        #expect(TensorPattern.isAdditiveMask(Constant([-1e4, 0] as [Float])))
+        #expect(!TensorPattern.isAdditiveMask(Constant([0, 0, 0] as [Float])))
+        #expect(!TensorPattern.isAdditiveMask(Constant([0, -5000] as [Float])))
+        #expect(TensorPattern.isSwitch(Constant([1, 0, 1] as [Float])))
+        #expect(!TensorPattern.isSwitch(Constant([1, 1] as [Float])))
+        #expect(!TensorPattern.isSwitch(Constant([1, 0, 2] as [Float])))
+    }
+
+    @Test func fills() {
+        #expect(TensorPattern.fill(of: Constant([2, 2] as [Float])) == 2)
+        #expect(TensorPattern.fill(of: Constant([2, 3] as [Float])) == nil)
+        #expect(TensorPattern.fill(of: Constant([] as [Float])) == nil)
+    }
+}

@@ -1,0 +1,122 @@
+import ONNXFormat
+import Operators
+import TensorGraph
+import Testing
+
+@testable import Training
+
+/// Real exports: which tensor of the program each node has to read is known from make_parameter_fixtures.py.
+@Suite struct TieRepairTests {
+    @Test func freshLayersAreUntiedInDynamoExports() throws {
+        let repaired = try TieRepair.repaired(ParameterModels.graph("layers_dynamo"))
+        let graph = repaired.graph
+        #expect(graph.tensorRead(by: "node_layer_norm", 1) == "layers.0.norm.weight")
+        #expect(graph.tensorRead(by: "node_layer_norm_1", 1) == "layers.1.norm.weight")
+        #expect(graph.tensorRead(by: "node_layer_norm_1", 2) == "layers.1.norm.bias")
+        #expect(graph.tensorRead(by: "node_layer_norm_2", 1) == "norm.weight")
+        #expect(graph.tensorRead(by: "node_linear_1", 1) == "layers.1.fc.bias")
+        #expect(graph.tensorRead(by: "node_MatMul_1", 1) == "val_2")
+        #expect(graph.tensorRead(by: "node_MatMul_3", 1) == "val_2.layers.1.fc.weight")
+        #expect(graph.tensor("val_2.layers.1.fc.weight")?.foldedFrom == ["layers.1.fc.weight"])
+        #expect(graph.initializers.count == 12)
+        #expect(
+            repaired.notes == [
+                "untied from 'layers.0.norm.weight', which the exporter merged with equal tensors: 'layers.1.norm.weight', 'norm.weight'",
+                "untied from 'layers.0.norm.bias', which the exporter merged with equal tensors: 'layers.1.norm.bias', 'norm.bias'",
+                "untied from 'layers.0.fc.bias', which the exporter merged with equal tensors: 'layers.1.fc.bias'",
+                "untied from 'val_2', which the exporter merged with equal tensors: 'val_2.layers.1.fc.weight'",
+            ])
+    }
+
+    @Test func freshLayersAreUntiedInTorchScriptExports() throws {
+        let repaired = try TieRepair.repaired(ParameterModels.graph("layers_torchscript"))
+        let graph = repaired.graph
+        #expect(graph.tensorRead(by: "/layers.0/norm/LayerNormalization", 1) == "layers.0.norm.weight")
+        #expect(graph.tensorRead(by: "/layers.1/norm/LayerNormalization", 1) == "layers.1.norm.weight.untied")
+        #expect(graph.tensorRead(by: "/layers.1/norm/LayerNormalization", 2) == "layers.1.norm.bias.untied")
+        #expect(graph.tensorRead(by: "/norm/LayerNormalization", 1) == "norm.weight.untied")
+        #expect(graph.tensorRead(by: "/layers.1/fc/Add", 0) == "layers.1.fc.bias.untied")
+        #expect(graph.tensorRead(by: "/layers.0/fc/MatMul", 1) == "onnx::MatMul_27")
+        #expect(graph.tensorRead(by: "/layers.1/fc/MatMul", 1) == "onnx::MatMul_28.layers.1.fc")
+        #expect(repaired.otherNames["layers.1.norm.weight"] == "layers.1.norm.weight.untied")
+        #expect(graph.initializers.filter(\.dataType.isTrainable).count == 12)
+    }
+
+    @Test(arguments: ["shared_torchscript", "shared_dynamo"])
+    func trueTiesStay(_ name: String) throws {
+        let graph = try ParameterModels.graph(name)
+        let repaired = try TieRepair.repaired(graph)
+        #expect(repaired.notes.isEmpty)
+        #expect(repaired.graph.initializers.map(\.name) == graph.initializers.map(\.name))
+        #expect(repaired.graph.nodes.map(\.inputs) == graph.nodes.map(\.inputs))
+    }
+
+    @Test func statisticsAreTakenApartFromParameters() throws {
+        let dynamo = try TieRepair.repaired(ParameterModels.graph("image_dynamo")).graph
+        let first = dynamo.nodes.first { $0.operatorType == "BatchNormalization" }!
+        #expect(
+            first.inputs == ["x", "first.weight", "first.bias", "first.running_mean", "first.running_var"])
+        // GroupNormalization borrows an InstanceNormalization, whose scale is no parameter of the program.
+        #expect(dynamo.tensorRead(by: "node_InstanceNormalization_20", 1) == "first.running_var")
+        let torchScript = try TieRepair.repaired(ParameterModels.graph("image_torchscript")).graph
+        #expect(torchScript.tensorRead(by: "/first/BatchNormalization", 1) == "first.weight")
+        #expect(torchScript.tensorRead(by: "/first/BatchNormalization", 4) == "first.running_var.untied")
+    }
+
+    @Test func layersOfOneRecurrentCallAreUntied() throws {
+        let dynamo = try TieRepair.repaired(ParameterModels.graph("recurrent_dynamo")).graph
+        let biases = dynamo.nodes.filter { $0.operatorType == "LSTM" }.map { $0.inputs[3] }
+        #expect(biases == ["val_66", "val_66.lstm.bias_hh_l1+lstm.bias_ih_l1"])
+        let torchScript = try TieRepair.repaired(ParameterModels.graph("recurrent_torchscript")).graph
+        #expect(torchScript.tensorRead(by: "/lstm/LSTM", 3) != torchScript.tensorRead(by: "/lstm/LSTM_1", 3))
+    }
+
+    @Test func nothingHappensUnasked() throws {
+        for name in ["layers_dynamo", "language_torchscript"] {
+            let graph = try ParameterModels.graph(name)
+            let repaired = try TieRepair.repaired(graph, untie: false, retie: false)
+            #expect(repaired.notes.isEmpty && repaired.otherNames.isEmpty)
+            #expect(repaired.graph.initializers.map(\.name) == graph.initializers.map(\.name))
+        }
+    }
+
+    /// Writes a different number into every parameter, and sees every node read its own after loading again.
+    @Test(arguments: ["layers_torchscript", "layers_dynamo", "image_torchscript", "image_dynamo", "recurrent_dynamo"])
+    func writtenFilesHoldWhatWasTrained(_ name: String) throws {
+        let model = try ParameterModels.model(name)
+        let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model))
+        let names = try ParameterSelection().names(
+            in: repaired, findings: ParameterDiscovery.findings(in: repaired.graph))
+        var values: [String: [Float]] = [:]
+        for (number, name) in names.enumerated() {
+            let count = repaired.graph.tensor(name)!.shape.reduce(1, *)
+            values[name] = Array(repeating: Float(number + 7), count: count)
+        }
+        let saved = try ONNXModel(serialized: model.serialized(applying: repaired.edits(values: values)))
+        let again = try ModelImporter.importGraph(of: saved)
+        #expect(again.nodes.map(\.name) == repaired.graph.nodes.map(\.name))
+        let original = try ModelImporter.importGraph(of: model)
+        for (position, node) in repaired.graph.nodes.enumerated() {
+            for (input, value) in node.inputs.enumerated() where repaired.graph.tensor(value)?.dataType == .float32 {
+                let read = try again.tensor(again.nodes[position].inputs[input])!.load().floatValues
+                let kept = try original.tensor(original.nodes[position].inputs[input])!.load().floatValues
+                #expect(read == values[value] ?? kept, "\(node.name) \(input)")
+            }
+        }
+        // What is written needs no repair.
+        #expect(try TieRepair.repaired(again).notes.isEmpty)
+    }
+
+    @Test func frozenTensorsKeepTheirValuesApart() throws {
+        let model = try ParameterModels.model("layers_dynamo")
+        let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model))
+        let one = try repaired.edits(values: ["layers.1.norm.weight": [1, 2, 3, 4]])
+        #expect(one.additions.map(\.name) == ["layers.1.norm.weight"])
+        #expect(one.values.isEmpty)
+        let original = try repaired.edits(values: ["layers.0.norm.weight": [1, 2, 3, 4]])
+        #expect(original.additions.map(\.name) == ["layers.1.norm.weight", "norm.weight"])
+        #expect(original.additions.allSatisfy { $0.values == [1, 1, 1, 1] && $0.like == "layers.0.norm.weight" })
+        let other = try repaired.edits(values: ["head.bias": [1]])
+        #expect(other.additions.isEmpty && other.rewirings.isEmpty && other.values == ["head.bias": [1]])
+    }
+}
