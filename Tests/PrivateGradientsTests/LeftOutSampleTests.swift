@@ -58,22 +58,49 @@ import Testing
         }
     }
 
-    /// The loss is 0 and finite, its gradient 0/0.
+    /// |x w| + x v, where the loss of x = 0 is finite, its gradient by w is 0/0 and that by v is finite.
     @Test func gradientsThatAreNotFinite() throws {
         let model = PrivateModel(
-            name: "length", inputs: [.floats("x") { [$0, 3] }], parameters: [("w", [3, 2])], layers: [["w"]]
+            name: "length", inputs: [.floats("x") { [$0, 3] }], parameters: [("w", [3, 2]), ("v", [3, 1])],
+            layers: [["w"], ["v"]]
         ) { builder, values throws(GraphError) in
-            let y = try builder.matmul(values["x"]!, values["w"]!)
-            return try builder.unary(.sqrt, try builder.sum(try builder.unary(.square, y), axes: [1]))
+            let square = try builder.unary(.square, try builder.matmul(values["x"]!, values["w"]!))
+            let length = try builder.unary(.sqrt, try builder.sum(square, axes: [1], keepingAxes: true))
+            let shifted = try builder.unary(.affine(scale: 1, offset: 1), values["x"]!)
+            let product = try builder.matmul(shifted, values["v"]!)
+            return try builder.sum(try builder.add(length, product), axes: [1])
         }
         var data = model.data(batch: Self.batch, seed: 61)
         data["x"] = data["x"]!.replacing(0, of: BatchFactor(axis: 0), with: 0)
+        try expectLeftOut(0, model, data) { $0.isFinite }
+    }
+
+    /// What makes the loss infinite does not touch the gradient.
+    @Test func lossesThatAreNotFinite() throws {
+        let model = PrivateModel(
+            name: "shifted loss", inputs: [.floats("x") { [$0, 3] }, .floats("shift") { [$0] }],
+            parameters: [("w", [3, 2]), ("b", [2])], layers: [["w", "b"]]
+        ) { builder, values throws(GraphError) in
+            let y = try builder.linear(values["x"]!, values["w"], values["b"])
+            return try builder.add(try builder.sum(try builder.unary(.square, y), axes: [1]), values["shift"]!)
+        }
+        for value in [Float.nan, .infinity, -.infinity] {
+            var data = model.data(batch: Self.batch, seed: 63)
+            data["shift"] = data["shift"]!.replacing(2, of: BatchFactor(axis: 0), with: value)
+            try expectLeftOut(2, model, data) { !$0.isFinite }
+        }
+    }
+
+    private func expectLeftOut(
+        _ sample: Int, _ model: PrivateModel, _ data: [String: Constant], loss isExpected: (Double) -> Bool
+    ) throws {
         let parameters = model.initialValues(seed: 62)
         for options in Self.options {
             let runner = try StepRunner(model, options, parameters: parameters, batch: Self.batch)
             let result = runner.run(data)
-            #expect(result.losses[0] == 0 && result.factors.allSatisfy { $0[0] == 0 })
-            #expect(result.sums == runner.run(data, weights: [0, 1, 1, 1]).sums)
+            #expect(isExpected(result.losses[sample]) && result.factors.allSatisfy { $0[sample] == 0 })
+            let others = runner.run(data, weights: (0..<Self.batch).map { $0 == sample ? 0 : 1 })
+            #expect(result.sums == others.sums && result.sumNorm > 0)
         }
     }
 
