@@ -82,7 +82,9 @@ public struct GraphBuilder {
     private mutating func singleCopies(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType])
         throws(GraphError) -> [ValueID]
     {
-        guard followsBatch, batchSize > 1, inputs.contains(where: { graph[$0].batch.factor != nil }) else { return inputs }
+        guard followsBatch, batchSize > 1, inputs.contains(where: { graph[$0].batch.factor != nil }) else {
+            return inputs
+        }
         var result = inputs
         for (index, input) in inputs.enumerated() {
             let value = graph[input]
