@@ -9,7 +9,8 @@ public enum BatchRules {
             let axis = factor.axis
             factor.axis += outputRank - operand.type.rank
             if let result, result != factor {
-                throw BatchMixing(axis: axis, "its operands hold the samples on different axes (\(result) and \(factor))")
+                throw BatchMixing(
+                    axis: axis, "its operands hold the samples on different axes (\(result) and \(factor))")
             }
             result = factor
             batchedShape = operand.type.shape.leftPadded(toRank: outputRank)
@@ -30,24 +31,29 @@ public enum BatchRules {
     /// A change of shape that keeps the order of elements.
     public static func view(_ operand: BatchOperand, to shape: [Int]) throws(BatchMixing) -> BatchFactor? {
         guard let factor = operand.factor else { return nil }
-        let leading = factor.leading(in: operand.type.shape)
-        let trailing = factor.trailing(in: operand.type.shape)
+        let from = visible(operand.type.shape)
+        let to = visible(shape)
+        let leading = factor.leading(in: from)
+        let trailing = factor.trailing(in: from)
         var before = 1
-        for (axis, dimension) in shape.enumerated() {
-            if leading % before == 0 {
+        for (axis, dimension) in to.enumerated() {
+            if leading % before == 0, shape[axis] > 0 {
                 let outer = leading / before
                 let inner = dimension / (outer * operand.batchSize)
                 if inner > 0, dimension == outer * operand.batchSize * inner,
-                    inner * shape[(axis + 1)...].elementCount == trailing
+                    inner * to[(axis + 1)...].elementCount == trailing
                 {
                     return BatchFactor(axis: axis, outer: outer, inner: inner)
                 }
             }
-            before *= max(dimension, 1)
+            before *= dimension
         }
         throw BatchMixing(
             axis: factor.axis, "the new shape \(shape) splits the batch of \(operand.batchSize) over several axes")
     }
+
+    /// The shape with a prime in place of zeros, so that the axes of a tensor without elements can be told apart.
+    private static func visible(_ shape: [Int]) -> [Int] { shape.map { $0 == 0 ? 1_000_003 : $0 } }
 
     public static func transpose(_ operand: BatchOperand, permutation: [Int]) -> BatchFactor? {
         guard var factor = operand.factor else { return nil }
@@ -56,14 +62,17 @@ public enum BatchRules {
     }
 
     /// An operation that combines all entries of `axes` and leaves the shape as it is (softmax, normalisation, cumulation).
-    public static func along(_ axes: [Int], _ operand: BatchOperand, _ verb: String) throws(BatchMixing) -> BatchFactor? {
+    public static func along(_ axes: [Int], _ operand: BatchOperand, _ verb: String) throws(BatchMixing) -> BatchFactor?
+    {
         guard let factor = operand.factor else { return nil }
         if axes.contains(factor.axis) { throw BatchMixing(axis: factor.axis, "it \(verb) over the batch") }
         return factor
     }
 
     /// A reduction over `axes`.
-    public static func reduce(_ operand: BatchOperand, axes: [Int], keepingAxes: Bool) throws(BatchMixing) -> BatchFactor? {
+    public static func reduce(_ operand: BatchOperand, axes: [Int], keepingAxes: Bool) throws(BatchMixing)
+        -> BatchFactor?
+    {
         guard var factor = try along(axes, operand, "reduces") else { return nil }
         if !keepingAxes { factor.axis -= axes.count { $0 < factor.axis } }
         return factor
@@ -100,11 +109,15 @@ public enum BatchRules {
             throw BatchMixing(axis: factor.axis, "it contracts over the batch")
         }
         if let factor = left.factor, factor.axis == left.type.rank - 2 {
-            if right.factor != nil { throw BatchMixing(axis: factor.axis, "it multiplies every sample with every other") }
+            if right.factor != nil {
+                throw BatchMixing(axis: factor.axis, "it multiplies every sample with every other")
+            }
             return BatchFactor(axis: outputRank - 2, outer: factor.outer, inner: factor.inner)
         }
         if let factor = right.factor, factor.axis == right.type.rank - 1 {
-            if left.factor != nil { throw BatchMixing(axis: factor.axis, "it multiplies every sample with every other") }
+            if left.factor != nil {
+                throw BatchMixing(axis: factor.axis, "it multiplies every sample with every other")
+            }
             return BatchFactor(axis: outputRank - 1, outer: factor.outer, inner: factor.inner)
         }
         return try elementwise([left, right], outputRank: outputRank)

@@ -69,9 +69,12 @@ public struct Graph: Sendable {
 
     public func type(of value: ValueID) -> TensorType { values[value.index].type }
 
-    /// The node that computes `value`, or nil for inputs, parameters and constants.
+    /// The node that computes `value`, or nil for inputs, parameters, constants and what has been pruned.
     public func producer(of value: ValueID) -> Node? {
-        if case .node(let node, _) = values[value.index].source { nodes[node] } else { nil }
+        guard case .node(let node, let output) = values[value.index].source, nodes.indices.contains(node),
+            nodes[node].outputs.indices.contains(output), nodes[node].outputs[output] == value
+        else { return nil }
+        return nodes[node]
     }
 
     public func input(named name: String) -> ValueID? { inputs.first { $0.name == name }?.value }

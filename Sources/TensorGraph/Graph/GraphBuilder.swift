@@ -82,7 +82,9 @@ public struct GraphBuilder {
     private mutating func singleCopies(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType])
         throws(GraphError) -> [ValueID]
     {
-        guard followsBatch, batchSize > 1, inputs.contains(where: { graph[$0].batch.factor != nil }) else { return inputs }
+        guard followsBatch, batchSize > 1, inputs.contains(where: { graph[$0].batch.factor != nil }) else {
+            return inputs
+        }
         var result = inputs
         for (index, input) in inputs.enumerated() {
             let value = graph[input]
@@ -151,7 +153,9 @@ public struct GraphBuilder {
         do {
             return try operation.batchFactors(operands(inputs), outputs: types).map { $0.map { .factor($0) } ?? .free }
         } catch {
-            mixingNodes.append(MixingNode(origin: origin, mixing: error))
+            // The node's outputs are the values to be appended next.
+            let output = ValueID(index: graph.values.count)
+            mixingNodes.append(MixingNode(origin: origin, mixing: error, value: output))
             return types.map { _ in .mixed }
         }
     }
@@ -169,19 +173,16 @@ public struct GraphBuilder {
         guard graph[value].batch == .mixed else { return [] }
         var reaches = [Bool](repeating: false, count: graph.values.count)
         reaches[value.index] = true
-        var origins: Set<Origin> = []
         for node in graph.nodes.reversed() where node.outputs.contains(where: { reaches[$0.index] }) {
-            for input in node.inputs { reaches[input.index] = true }
-            origins.insert(node.origin)
+            for input in node.inputs + node.outputs { reaches[input.index] = true }
         }
-        let onTheWay = mixingNodes.filter { origins.contains($0.origin) }
-        return onTheWay.isEmpty ? mixingNodes : onTheWay
+        return mixingNodes.filter { reaches[$0.value.index] }
     }
 
     /// Records that samples meet at the current origin for a reason that no single operation sees, and marks `value`.
     public mutating func markMixed(_ value: ValueID, _ mixing: BatchMixing) {
         guard graph[value].batch != .mixed else { return }
-        mixingNodes.append(MixingNode(origin: origin, mixing: mixing))
+        mixingNodes.append(MixingNode(origin: origin, mixing: mixing, value: value))
         graph.values[value.index].batch = .mixed
     }
 

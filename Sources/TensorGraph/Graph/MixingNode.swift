@@ -2,6 +2,8 @@
 public struct MixingNode: Hashable, Sendable {
     public let origin: Origin
     public let mixing: BatchMixing
+    /// The value in which the samples have met.
+    public let value: ValueID
 }
 
 extension MixingNode {

@@ -2,7 +2,9 @@ extension Graph {
     /// The graph as text, one node a line: `%7 f32[4,10] = MatMul(%3, fc.weight)  # node 'fc' (Gemm)`.
     public var dump: String {
         var lines: [String] = []
-        for input in inputs { lines.append("input \(name(input.value)): \(type(of: input.value))\(batchNote(input.value))") }
+        for input in inputs {
+            lines.append("input \(name(input.value)): \(type(of: input.value))\(batchNote(input.value))")
+        }
         for parameter in parameters { lines.append("parameter \(name(parameter.value)): \(type(of: parameter.value))") }
         for node in nodes {
             let results = node.outputs.map { "\(name($0)) \(type(of: $0))\(batchNote($0))" }.joined(separator: ", ")

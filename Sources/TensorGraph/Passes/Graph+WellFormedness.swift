@@ -12,7 +12,12 @@ extension Graph {
             for input in node.inputs where !isDefined[input.index] {
                 throw GraphError.invalid("reads %\(input.index) before it is computed").at("\(node.origin)")
             }
-            let types = try node.operation.outputTypes(for: node.inputs.map(type(of:)))
+            let types: [TensorType]
+            do {
+                types = try node.operation.outputTypes(for: node.inputs.map(type(of:)))
+            } catch {
+                throw error.at("\(node.origin)")
+            }
             guard types == node.outputs.map(type(of:)) else {
                 throw GraphError.invalid("\(node.operation) does not produce the types that it declares").at(
                     "\(node.origin)")

@@ -78,7 +78,8 @@ public final class Constant: @unchecked Sendable {  // the bytes never change af
         for index in 0..<outer {
             let start = index * entries * run
             let first = bytes[start..<start + run]
-            for entry in 1..<entries where !first.elementsEqual(bytes[start + entry * run..<start + (entry + 1) * run]) {
+            for entry in 1..<entries where !first.elementsEqual(bytes[start + entry * run..<start + (entry + 1) * run])
+            {
                 return nil
             }
         }
