@@ -53,6 +53,9 @@ public struct ParameterDiscovery {
         }
         if let stated = stated(tensor) {
             let isNumber = tensor.shape.reduce(1, *) == 1 && !tensor.foldedFrom.isEmpty
+            if stated.isParameter, try holdsCopiesPerSample(tensor) {
+                return (false, "\(stated.reason), once per sample of a fixed batch; export a dynamic batch to train it")
+            }
             if !stated.isParameter || !isNumber || readings.contains(where: \.role.isWeightLike) { return stated }
         }
         return try ruled(tensor, readings, main)
@@ -72,6 +75,16 @@ public struct ParameterDiscovery {
         return (false, "folded from constants")
     }
 
+    /// Whether an exporter that knew the batch size folded a parameter into one equal row for every sample.
+    private func holdsCopiesPerSample(_ tensor: ImportedGraph.Initializer) throws -> Bool {
+        guard !tensor.foldedFrom.isEmpty, let rows = tensor.shape.first, rows > 1,
+            index.graph.inputs.contains(where: { $0.dimensions?.first == .fixed(rows) })
+        else { return false }
+        let values = try tensor.load().floatValues
+        let width = values.count / rows
+        return width > 0 && (1..<rows).allSatisfy { values[($0 * width)..<($0 + 1) * width] == values[..<width] }
+    }
+
     // MARK: Rules for tensors of which the exporter says nothing
 
     private func ruled(
@@ -79,7 +92,9 @@ public struct ParameterDiscovery {
     ) throws -> Verdict {
         let isMadeUp = TensorName.isMadeUp(tensor.name)
         let count = tensor.shape.reduce(1, *)
-        let isWeight = readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor) }
+        let isWeight =
+            readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor) }
+            || readings.contains { scalesChannels($0, tensor) }
         guard count > 0 else { return (false, "empty") }
         if tensor.shape.isEmpty || count == 1 && !isWeight { return (false, "a single number") }
         if isMadeUp, !isWeight { return (false, "an unnamed constant of \(operatorType(main))") }
@@ -94,6 +109,19 @@ public struct ParameterDiscovery {
     /// Whether a tensor without a name of its own can only be weights here.
     private func standsForWeights(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
         reading.role != .table || tensor.shape.count == 2
+    }
+
+    /// Whether the tensor scales or shifts the channels of a layer's result: [C, 1, 1], as a folded LayerScale does.
+    /// What is done so to an input of the model is preprocessing.
+    private func scalesChannels(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
+        let node = index.node(reading.use)
+        guard reading.isMoved, ["Mul", "Add"].contains(node.operatorType), node.inputs.count == 2,
+            tensor.shape.suffix(2) == [1, 1], tensor.shape.count { $0 > 1 } == 1
+        else { return false }
+        let moves: Set<String> = ["Transpose", "Reshape", "Cast", "Identity"]
+        let source = index.producer(of: node.inputs[1 - reading.use.input], before: moves)
+        let inputs = index.graph.inputs.map(\.name)
+        return source?.inputs.allSatisfy { !inputs.contains($0) } == true
     }
 
     private func pattern(

@@ -161,7 +161,7 @@ extension GraphIndex {
     }
 
     /// The node that computes a value, looking through single-input operators of the given types.
-    private func producer(of name: String, before skipped: Set<String>) -> ImportedNode? {
+    func producer(of name: String, before skipped: Set<String>) -> ImportedNode? {
         var node = producer(of: name)
         while let current = node, skipped.contains(current.operatorType), let input = current.inputs.first {
             node = producer(of: input)
