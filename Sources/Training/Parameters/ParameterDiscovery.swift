@@ -116,7 +116,7 @@ public struct ParameterDiscovery {
     private func scalesChannels(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
         let node = index.node(reading.use)
         guard reading.isMoved, ["Mul", "Add"].contains(node.operatorType), node.inputs.count == 2,
-            tensor.shape.suffix(2) == [1, 1], tensor.shape.count { $0 > 1 } == 1
+            tensor.shape.suffix(2) == [1, 1], tensor.shape.filter({ $0 > 1 }).count == 1
         else { return false }
         let moves: Set<String> = ["Transpose", "Reshape", "Cast", "Identity"]
         let source = index.producer(of: node.inputs[1 - reading.use.input], before: moves)
