@@ -14,7 +14,8 @@ import Testing
         let dead = try builder.emit(Elementwise(name: "dead"), x)
         _ = try builder.emit(Elementwise(name: "dead too"), dead)
         builder.origin = Origin(operatorType: "Add", name: "first")
-        let a = try builder.emit(Elementwise(), x, w)
+        let scaled = try builder.emit(Elementwise(name: "scale"), w)
+        let a = try builder.emit(Elementwise(), x, scaled)
         builder.origin = Origin(operatorType: "Size", name: "size")
         let count = try builder.emitAll(Totals(axis: 1), [a])[1]
         builder.origin = Origin(operatorType: "Exp", name: "second")
@@ -29,13 +30,13 @@ import Testing
         let graph = builder.finish()
         try builder.graph.checkWellFormed()
         try graph.checkWellFormed()
-        #expect(graph.nodes.map(\.origin.name) == ["first", "size", "second"])
+        #expect(graph.nodes.map(\.origin.name) == ["first", "first", "size", "second"])
         #expect(graph.producer(of: a)?.origin.name == "first" && graph.producer(of: b)?.origin.name == "second")
         #expect(graph.producer(of: count)?.origin.name == "size")
         #expect(graph.producer(of: dead) == nil, "a pruned value has no producer")
         #expect(graph.inputs.map(\.name) == ["x"] && graph.parameters.map(\.name) == ["w"])
         #expect(graph.values.count == builder.graph.values.count)
-        #expect(graph.pruned().nodes.count == 3)
+        #expect(graph.pruned().nodes.count == 4)
     }
 
     @Test func readersAreCounted() throws {
@@ -50,11 +51,12 @@ import Testing
             builder.finish().dump == """
                 input x: f32[3,4] <axis 0>
                 parameter w: f32[4]
-                %4 f32[3,4] <axis 0> = combine(x, w)  # node 'first' (Add)
-                %5 f32[3] <axis 0>, %6 i64[] = totals over 1(%4)  # node 'size' (Size)
-                %8 f32[3,4] <axis 0> = exp(%4, 2.0)  # node 'second' (Exp)
-                output b = %8
-                output count = %6
+                %4 f32[4] = scale(w)  # node 'first' (Add)
+                %5 f32[3,4] <axis 0> = combine(x, %4)  # node 'first' (Add)
+                %6 f32[3] <axis 0>, %7 i64[] = totals over 1(%5)  # node 'size' (Size)
+                %9 f32[3,4] <axis 0> = exp(%5, 2.0)  # node 'second' (Exp)
+                output b = %9
+                output count = %7
 
                 """)
     }
@@ -67,20 +69,20 @@ import Testing
             let error = #expect(throws: GraphError.self) { try broken.checkWellFormed() }
             return error?.description
         }
-        #expect(message { $0.nodes.swapAt(0, 1) } == "node 'size' (Size): reads %4 before it is computed")
-        #expect(message { $0.nodes.append($0.nodes[0]) } == "node 'first' (Add): %4 is computed twice")
+        #expect(message { $0.nodes.swapAt(1, 2) } == "node 'size' (Size): reads %5 before it is computed")
+        #expect(message { $0.nodes.append($0.nodes[1]) } == "node 'first' (Add): %5 is computed twice")
         #expect(message { $0.nodes.removeLast() } == "output 'b': is never computed")
         #expect(
             message { graph in
-                let node = graph.nodes[2]
-                graph.nodes[2] = Node(
+                let node = graph.nodes[3]
+                graph.nodes[3] = Node(
                     operation: Elementwise(name: "exp", result: .float64), inputs: node.inputs, outputs: node.outputs,
                     origin: node.origin)
             } == "node 'second' (Exp): exp does not produce the types that it declares")
         #expect(
             message { graph in
-                let node = graph.nodes[1]
-                graph.nodes[1] = Node(
+                let node = graph.nodes[2]
+                graph.nodes[2] = Node(
                     operation: Totals(axis: 7), inputs: node.inputs, outputs: node.outputs, origin: node.origin)
             } == "node 'size' (Size): there is no axis 7")
     }

@@ -43,7 +43,8 @@ struct PerSamplePullback {
     }
 
     /// Sums over the axes along which the input was broadcast, and not over the samples.
-    private func summed(_ full: ValueID, to shape: [Int], in builder: inout GraphBuilder) throws(GraphError) -> ValueID {
+    private func summed(_ full: ValueID, to shape: [Int], in builder: inout GraphBuilder) throws(GraphError) -> ValueID
+    {
         let padded = shape.leftPadded(toRank: builder.shape(of: value).count)
         let sum = try builder.sum(full, toBroadcastable: [builder.batchSize] + padded)
         return try builder.view(sum, [builder.batchSize] + shape)
