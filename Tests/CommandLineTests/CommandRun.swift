@@ -32,7 +32,8 @@ struct CommandRun {
 
     /// The tests lie in the folder of the products.
     private static var executable: URL {
-        let tests = URL(fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))!)
+        let tests = URL(
+            fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))!)
         return tests.deletingLastPathComponent().appendingPathComponent("dponnx")
     }
 }

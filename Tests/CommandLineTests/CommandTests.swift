@@ -46,7 +46,8 @@ import Testing
         #expect(file.keys.prefix(3) == ["loss", "norms", "factors"])
         #expect(file.keys.contains("grad/0.weight"))
         #expect(try file.array("factors").shape == [5])
-        _ = try CommandRun(arguments + ["--clipping-style", "layer-wise", "--trainable", "last-layer", "--trainable", "0.*"])
+        _ = try CommandRun(
+            arguments + ["--clipping-style", "layer-wise", "--trainable", "last-layer", "--trainable", "0.*"])
         file = try ArrayFile(path: output)
         #expect(try file.array("factors").shape == [5, 2])
         #expect(file.keys.count == 7)

@@ -72,7 +72,9 @@ import Testing
 
     @Test func mixedSamples() throws {
         let (model, data) = (Samples.mixing, Samples.data("mlp"))
-        expect(try gradients(model, "--data", data), 65, "node 'batch_mean' (ReduceMean): mixes the samples of a batch on axis 0")
+        expect(
+            try gradients(model, "--data", data), 65,
+            "node 'batch_mean' (ReduceMean): mixes the samples of a batch on axis 0")
         let train = try CommandRun(
             "train", model, "--data", data, "--epsilon", "1", "--delta", "1e-5", "--batch-size", "2", "--output",
             folder.file("p.onnx"))

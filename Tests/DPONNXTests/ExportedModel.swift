@@ -35,7 +35,9 @@ struct ExportedModel: CustomStringConvertible, Sendable {
 
     var oracleSums: [String] {
         get throws {
-            try ArrayFile(path: path(".oracle.npz")).keys.filter { $0.hasPrefix("sum/") }.map { String($0.dropFirst(4)) }
+            try ArrayFile(path: path(".oracle.npz")).keys.filter { $0.hasPrefix("sum/") }.map {
+                String($0.dropFirst(4))
+            }
         }
     }
 }

@@ -18,7 +18,8 @@ extension LoadedModel {
         }
         var own = stat()
         if let path = file.path, stat(path, &own) == 0, own.st_ino == status.st_ino, own.st_dev == status.st_dev {
-            throw ONNXFormatError(.cannotCreate, "is the model itself, which is never changed; choose another", at: output)
+            throw ONNXFormatError(
+                .cannotCreate, "is the model itself, which is never changed; choose another", at: output)
         }
     }
 }

@@ -15,7 +15,8 @@ extension LoadedModel {
         edits.removedMetadata = Set(carried.map(\.key))
         edits.metadata = carried.map { entry in
             let key = entry.key.dropFirst(PrivacyStatement.keyPrefix.count)
-            return ONNXMetadataEntry(key: "\(Self.earlierPrefix)\(earlierStatementCount + 1).\(key)", value: entry.value)
+            return ONNXMetadataEntry(
+                key: "\(Self.earlierPrefix)\(earlierStatementCount + 1).\(key)", value: entry.value)
         }
         edits.metadata += statement.metadata().sorted { $0.key < $1.key }.map { ONNXMetadataEntry(key: $0, value: $1) }
         try file.save(to: path, applying: edits)
@@ -39,6 +40,7 @@ extension LoadedModel {
     /// What has to be said of earlier trainings before another one starts; nil if there was none.
     public var earlierTrainingNote: String? {
         guard file.metadata.contains(where: { $0.key.hasPrefix(PrivacyStatement.keyPrefix) }) else { return nil }
-        return "the model carries the privacy statement of an earlier training; for rows in both data sets the epsilons add up"
+        return
+            "the model carries the privacy statement of an earlier training; for rows in both data sets the epsilons add up"
     }
 }

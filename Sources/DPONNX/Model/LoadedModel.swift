@@ -53,7 +53,9 @@ public struct LoadedModel: Sendable {
     public func trainable(_ names: [String], for data: DataSet, _ options: InputOptions) throws -> TrainableModel {
         try checkBatchAxes(options)
         let shapes = Dictionary(
-            uniqueKeysWithValues: graph.inputs.filter { data.contains($0.name) }.map { ($0.name, data[$0.name].rowShape) })
+            uniqueKeysWithValues: graph.inputs.filter { data.contains($0.name) }.map {
+                ($0.name, data[$0.name].rowShape)
+            })
         let sizes = try InputSizes(
             graph, sampleShapes: shapes, batchAxes: options.batchAxes, dimensions: options.dimensions)
         return try TrainableModel(graph, registry: registry, trainable: names, sizes: sizes)

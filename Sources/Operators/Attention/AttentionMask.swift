@@ -33,7 +33,8 @@ struct AttentionMask {
                 result = try node.builder.add(result, mask)
             }
             guard node.shape(result) == node.shape(scores) else {
-                throw .invalid("a mask of shape \(node.shape(given)) does not broadcast to scores of \(node.shape(scores))")
+                throw .invalid(
+                    "a mask of shape \(node.shape(given)) does not broadcast to scores of \(node.shape(scores))")
             }
         }
         if let causal { result = try node.builder.add(result, node.constant(causal)) }

@@ -52,7 +52,9 @@ enum AttentionOperators {
     }
 
     /// Heads of [B, H, T, D] repeated so that each serves several query heads (grouped-query attention).
-    private static func repeated(_ value: ValueID, to heads: Int, in node: inout Expansion) throws(GraphError) -> ValueID {
+    private static func repeated(_ value: ValueID, to heads: Int, in node: inout Expansion) throws(GraphError)
+        -> ValueID
+    {
         let shape = node.shape(value)
         if shape[1] == heads { return value }
         guard shape[1] > 0, heads % shape[1] == 0 else {
@@ -64,7 +66,9 @@ enum AttentionOperators {
         return try node.builder.view(copies, [shape[0], heads, shape[2], shape[3]])
     }
 
-    private static func softcapped(_ scores: ValueID, _ cap: Float, in node: inout Expansion) throws(GraphError) -> ValueID {
+    private static func softcapped(_ scores: ValueID, _ cap: Float, in node: inout Expansion) throws(GraphError)
+        -> ValueID
+    {
         if cap <= 0 { return scores }
         let inner = try node.builder.unary(.affine(scale: 1 / cap, offset: 0), scores)
         return try node.builder.unary(.affine(scale: cap, offset: 0), try node.builder.unary(.tanh, inner))

@@ -24,7 +24,8 @@ public struct Convolution: ExecutableOperation {
         guard let factor = inputs[0].factor else { return [nil] }
         guard factor.axis == 0 else {
             throw BatchMixing(
-                axis: factor.axis, factor.axis == 1 ? "it sums over channels that hold the batch" : "it slides over the batch")
+                axis: factor.axis,
+                factor.axis == 1 ? "it sums over channels that hold the batch" : "it slides over the batch")
         }
         return [factor]
     }
@@ -48,8 +49,10 @@ public struct Convolution: ExecutableOperation {
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> any Site {
         guard index == 1, let gradient = outputGradients[0] else {
-            throw GraphError.unsupported("a parameter that takes the place of a convolution's input has no per-sample rule")
-                .at("\(node.origin)")
+            throw GraphError.unsupported(
+                "a parameter that takes the place of a convolution's input has no per-sample rule"
+            )
+            .at("\(node.origin)")
         }
         let (x, weight) = (node.inputs[0], builder.shape(of: node.inputs[1]))
         let images = builder.shape(of: x)[0]

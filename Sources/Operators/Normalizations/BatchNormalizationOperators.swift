@@ -28,14 +28,16 @@ enum BatchNormalizationOperators {
         }
         let channels = shape.count > 1 ? shape[1] : 1
         for index in 1...4 where node.shape(try node.input(index)) != [channels] {
-            throw .invalid("input \(index) of shape \(node.shape(try node.input(index))) does not hold \(channels) entries")
+            throw .invalid(
+                "input \(index) of shape \(node.shape(try node.input(index))) does not hold \(channels) entries")
         }
         let (inputMean, inputVariance) = (try node.input(3), try node.input(4))
         let epsilon = try node.float("epsilon", default: 1e-5)
         let aligned = [1, channels] + shape.dropFirst(2).map { _ in 1 }
         if !isTraining {
             let centred = try node.builder.subtract(x, try node.builder.view(inputMean, aligned))
-            let result = try normalized(&node, centred, variance: try node.builder.view(inputVariance, aligned), epsilon)
+            let result = try normalized(
+                &node, centred, variance: try node.builder.view(inputVariance, aligned), epsilon)
             return [try node.scaledChannels(result, by: try node.input(1), adding: try node.input(2))]
         }
         let axes = shape.indices.filter { $0 != 1 }

@@ -44,7 +44,8 @@ enum NormalizationOperators {
     }
 
     /// - Parameter scalesGroups: opset 18 has one scale and bias per group, opset 21 one per channel.
-    private static func groupNormalization(_ node: inout Expansion, scalesGroups: Bool) throws(GraphError) -> [ValueID] {
+    private static func groupNormalization(_ node: inout Expansion, scalesGroups: Bool) throws(GraphError) -> [ValueID]
+    {
         let (x, scale, bias) = (try node.input(0), try node.input(1), try node.input(2))
         let shape = node.shape(x)
         guard let groups = try node.int("num_groups"), shape.count >= 2, groups > 0, shape[1] % groups == 0 else {
@@ -69,7 +70,8 @@ enum NormalizationOperators {
         let (x, scale, bias) = (try node.input(0), try node.input(1), try node.input(2))
         let shape = node.shape(x)
         guard shape.count >= 3, node.shape(scale) == [shape[1]], node.shape(bias) == [shape[1]] else {
-            throw .invalid("scale \(node.shape(scale)) and bias \(node.shape(bias)) do not fit an input of shape \(shape)")
+            throw .invalid(
+                "scale \(node.shape(scale)) and bias \(node.shape(bias)) do not fit an input of shape \(shape)")
         }
         let result = try node.normalized(x, fromAxis: 2, epsilon: try node.float("epsilon", default: 1e-5))
         return [try node.scaledChannels(result, by: scale, adding: bias)]

@@ -8,9 +8,10 @@ enum SoftmaxOperators {
     static let all: [any OperatorPlugin] = forms.flatMap { name, form in
         [1, 11].map { version in
             StandardOperator(name, since: version) { node throws(GraphError) in try flattened(&node, form) }
-        } + [13].map { version in
-            StandardOperator(name, since: version) { node throws(GraphError) in try alongAxis(&node, form) }
         }
+            + [13].map { version in
+                StandardOperator(name, since: version) { node throws(GraphError) in try alongAxis(&node, form) }
+            }
     }
 
     /// Before opset 13: over all axes from `axis` on, as if the tensor were a matrix.

@@ -16,7 +16,8 @@ public enum ConstantFolding {
         defer { scratch.deallocate() }
         return Constant.make(types) { outputs in
             kernel.run(
-                KernelArguments(inputs: inputs.map { $0.bytes.baseAddress! }, outputs: outputs, scratch: scratch, pool: pool))
+                KernelArguments(
+                    inputs: inputs.map { $0.bytes.baseAddress! }, outputs: outputs, scratch: scratch, pool: pool))
         }
     }
 }

@@ -38,7 +38,8 @@ public struct Expansion {
     public func constantInts(_ index: Int, _ meaning: String) throws(GraphError) -> [Int]? {
         guard let value = optionalInput(index) else { return nil }
         guard let constant = builder.constant(value) else {
-            throw .unsupported("its \(meaning) (input \(index)) is computed from data; it must be known from the sizes alone")
+            throw .unsupported(
+                "its \(meaning) (input \(index)) is computed from data; it must be known from the sizes alone")
         }
         return constant.intValues
     }

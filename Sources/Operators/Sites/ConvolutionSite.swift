@@ -41,7 +41,8 @@ public struct ConvolutionSite: Site {
     /// Multiply-adds of one sample's Gram matrices.
     static func ghostMultiplyAdds(_ size: ConvolutionShape) -> Double {
         Double(size.groups)
-            * LinearSizes.gramMultiplyAdds(T: size.positions, d: size.unfoldedRows, p: size.outChannels / size.groups)
+            * LinearSizes.gramMultiplyAdds(
+                positions: size.positions, d: size.unfoldedRows, p: size.outChannels / size.groups)
     }
 
     public func ghostNorms(in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {

@@ -9,8 +9,8 @@ public struct EmbeddingSite: Site {
     public let gradientShape: [Int]
     /// Sizes of the table, as it is read.
     let rows: Int
-    let D: Int
-    private let T: Int
+    let width: Int
+    private let positions: Int
 
     /// - Parameter tableShape: [rows, D], or [rows, ...] with D elements to a row.
     public init(indices: ValueID, gradients: ValueID, tableShape: [Int], in builder: GraphBuilder) {
@@ -30,15 +30,17 @@ public struct EmbeddingSite: Site {
         self.gradients = gradients
         self.gradientShape = gradientShape
         self.rows = rows
-        D = shape[2]
-        T = shape[1]
+        width = shape[2]
+        positions = shape[1]
     }
 
     public var ruleName: String { "embedding" }
 
     public var cost: SiteCost {
-        let elements = Double(rows) * Double(D)
-        return SiteCost(ghost: Double(T) * Double(D), instantiate: Double(T) * Double(D) + elements, elements: elements)
+        let elements = Double(rows) * Double(width)
+        return SiteCost(
+            ghost: Double(positions) * Double(width), instantiate: Double(positions) * Double(width) + elements,
+            elements: elements)
     }
 
     public func ghostNorms(in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
@@ -75,7 +77,7 @@ public struct EmbeddingSite: Site {
 
     /// With an output projection tied to the table: sum_{s,t} (g_s . h_t) gLogits[t, index_s].
     public func innerProducts(with other: any Site, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        guard let head = other as? LinearSite, head.rows == rows, head.columns == D else { return nil }
+        guard let head = other as? LinearSite, head.rows == rows, head.columns == width else { return nil }
         return try builder.emit(EmbeddingHeadCross(), indices, gradients, head.right, head.left)
     }
 

@@ -3,8 +3,8 @@ public import TensorGraph
 
 /// Sizes of a linear site: x [B,T,d] and g [B,T,p].
 struct LinearSizes {
-    let B: Int
-    let T: Int
+    let batch: Int
+    let positions: Int
     let d: Int
     let p: Int
 
@@ -12,22 +12,22 @@ struct LinearSizes {
         guard x.elementType == .float32, g.elementType == .float32, x.rank == 3, g.rank == 3,
             x.shape[..<2] == g.shape[..<2]
         else { throw .invalid("\(x) and \(g) are not the input and the output gradient of a linear layer") }
-        (B, T, d, p) = (x.shape[0], x.shape[1], x.shape[2], g.shape[2])
+        (batch, positions, d, p) = (x.shape[0], x.shape[1], x.shape[2], g.shape[2])
     }
 
     /// Sizes of inputs that `outputTypes` has accepted.
     init(checked inputs: [TensorType]) {
         let (x, g) = (inputs[0].shape, inputs[1].shape)
-        (B, T, d, p) = (x[0], x[1], x[2], g[2])
+        (batch, positions, d, p) = (x[0], x[1], x[2], g[2])
     }
 
-    var multiplyAdds: Double { Double(B * T) * Double(d) * Double(p) }
+    var multiplyAdds: Double { Double(batch * positions) * Double(d) * Double(p) }
 
     /// Multiply-adds of one sample's two Gram matrices; from 96 positions on only a triangle is computed.
-    static func gramMultiplyAdds(T: Int, d: Int, p: Int) -> Double {
-        let positions = Double(T)
-        if T == 1 { return Double(d + p) }
-        let entries = T < 96 ? positions * positions : positions * (positions + 1) / 2
+    static func gramMultiplyAdds(positions: Int, d: Int, p: Int) -> Double {
+        let count = Double(positions)
+        if positions == 1 { return Double(d + p) }
+        let entries = positions < 96 ? count * count : count * (count + 1) / 2
         return entries * Double(d + p + 1)
     }
 }
@@ -49,29 +49,34 @@ public struct LinearNorms: BackwardOperation {
     public var description: String { "linear norms, \(rule)" }
 
     public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
-        [TensorType(.float64, [try LinearSizes(inputs[0], inputs[1]).B])]
+        [TensorType(.float64, [try LinearSizes(inputs[0], inputs[1]).batch])]
     }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = LinearSizes(checked: inputs)
         switch rule {
         case .ghost:
-            let scratch = linearGhostNormsScratchCount(positions: size.T, d: size.d, p: size.p, workers: threads)
-            let work = LinearSizes.gramMultiplyAdds(T: size.T, d: size.d, p: size.p)
-            return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * Double(size.B) * work) { arguments in
+            let scratch = linearGhostNormsScratchCount(
+                positions: size.positions, d: size.d, p: size.p, workers: threads)
+            let work = LinearSizes.gramMultiplyAdds(positions: size.positions, d: size.d, p: size.p)
+            return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * Double(size.batch) * work) { arguments in
                 let norms = arguments.output(0, as: Double.self)
-                norms.update(repeating: 0, count: size.B)
+                norms.update(repeating: 0, count: size.batch)
                 linearGhostNorms(
-                    x: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, d: size.d, p: size.p,
+                    x: arguments.input(0), g: arguments.input(1), batch: size.batch, positions: size.positions,
+                    d: size.d,
+                    p: size.p,
                     includeBias: false, into: norms, scratch: arguments.floatScratch, pool: arguments.pool)
             }
         case .instantiated:
             let scratch = linearInstantiatedNormsScratchCount(d: size.d, p: size.p, workers: threads)
             return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * size.multiplyAdds) { arguments in
                 let norms = arguments.output(0, as: Double.self)
-                norms.update(repeating: 0, count: size.B)
+                norms.update(repeating: 0, count: size.batch)
                 linearInstantiatedNorms(
-                    x: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, d: size.d, p: size.p,
+                    x: arguments.input(0), g: arguments.input(1), batch: size.batch, positions: size.positions,
+                    d: size.d,
+                    p: size.p,
                     includeBias: false, into: norms, scratch: arguments.floatScratch, pool: arguments.pool)
             }
         }
@@ -86,14 +91,15 @@ public struct LinearPerSampleGradients: BackwardOperation {
 
     public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
         let size = try LinearSizes(inputs[0], inputs[1])
-        return [TensorType(.float32, [size.B, size.d, size.p])]
+        return [TensorType(.float32, [size.batch, size.d, size.p])]
     }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = LinearSizes(checked: inputs)
         return Kernel(operationCount: 2 * size.multiplyAdds) { arguments in
             linearPerSampleGradient(
-                x: arguments.input(0), g: arguments.input(1), batch: size.B, positions: size.T, d: size.d, p: size.p,
+                x: arguments.input(0), g: arguments.input(1), batch: size.batch, positions: size.positions, d: size.d,
+                p: size.p,
                 dw: arguments.output(0), pool: arguments.pool)
         }
     }
@@ -108,8 +114,8 @@ public struct LinearContraction: BackwardOperation {
 
     public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
         let size = try LinearSizes(inputs[0], inputs[1])
-        guard inputs[2] == TensorType(.float32, [size.B]) else {
-            throw .invalid("\(inputs[2]) does not hold one factor for each of \(size.B) samples")
+        guard inputs[2] == TensorType(.float32, [size.batch]) else {
+            throw .invalid("\(inputs[2]) does not hold one factor for each of \(size.batch) samples")
         }
         return [TensorType(.float32, [size.d, size.p])]
     }
@@ -117,10 +123,11 @@ public struct LinearContraction: BackwardOperation {
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = LinearSizes(checked: inputs)
         let scratch = linearWeightedContractionScratchCount(
-            batch: size.B, positions: size.T, d: size.d, p: size.p, workers: threads)
+            batch: size.batch, positions: size.positions, d: size.d, p: size.p, workers: threads)
         return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * size.multiplyAdds) { arguments in
             linearWeightedContraction(
-                x: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), batch: size.B, positions: size.T,
+                x: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), batch: size.batch,
+                positions: size.positions,
                 d: size.d, p: size.p, dw: arguments.output(0), accumulate: false, scratch: arguments.floatScratch,
                 pool: arguments.pool)
         }
@@ -136,23 +143,25 @@ public struct LinearCross: BackwardOperation {
     public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
         let first = try LinearSizes(inputs[0], inputs[1])
         let second = try LinearSizes(inputs[2], inputs[3])
-        guard first.B == second.B, first.d == second.d, first.p == second.p else {
+        guard first.batch == second.batch, first.d == second.d, first.p == second.p else {
             throw .invalid("\(inputs[0]) and \(inputs[2]) do not enter the same matrix")
         }
-        return [TensorType(.float64, [first.B])]
+        return [TensorType(.float64, [first.batch])]
     }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = LinearSizes(checked: inputs)
         let second = inputs[2].shape[1]
-        let scratch = linearCrossScratchCount(positions1: size.T, positions2: second, d: size.d, p: size.p, workers: threads)
-        let work = 2 * Double(size.B * size.T) * Double(second) * Double(size.d + size.p)
+        let scratch = linearCrossScratchCount(
+            positions1: size.positions, positions2: second, d: size.d, p: size.p, workers: threads)
+        let work = 2 * Double(size.batch * size.positions) * Double(second) * Double(size.d + size.p)
         return Kernel(scratchBytes: 4 * scratch, operationCount: work) { arguments in
             let products = arguments.output(0, as: Double.self)
-            products.update(repeating: 0, count: size.B)
+            products.update(repeating: 0, count: size.batch)
             linearCross(
-                x1: arguments.input(0), g1: arguments.input(1), positions1: size.T, x2: arguments.input(2),
-                g2: arguments.input(3), positions2: second, batch: size.B, d: size.d, p: size.p, scale: 1, into: products,
+                x1: arguments.input(0), g1: arguments.input(1), positions1: size.positions, x2: arguments.input(2),
+                g2: arguments.input(3), positions2: second, batch: size.batch, d: size.d, p: size.p, scale: 1,
+                into: products,
                 scratch: arguments.floatScratch, pool: arguments.pool)
         }
     }

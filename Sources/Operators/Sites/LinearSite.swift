@@ -11,7 +11,7 @@ public struct LinearSite: Site {
     /// Whether the parameter is stored as [p, d] instead of [d, p].
     public let isTransposed: Bool
     public let gradientShape: [Int]
-    private let T: Int
+    private let positions: Int
     /// The two sizes of the parameter's matrix, as it is stored.
     let rows: Int
     let columns: Int
@@ -29,7 +29,7 @@ public struct LinearSite: Site {
         self.g = g
         self.isTransposed = isTransposed
         self.gradientShape = gradientShape
-        T = inputs[1]
+        positions = inputs[1]
         rows = isTransposed ? outputs[2] : inputs[2]
         columns = isTransposed ? inputs[2] : outputs[2]
     }
@@ -38,8 +38,8 @@ public struct LinearSite: Site {
 
     public var cost: SiteCost {
         SiteCost(
-            ghost: LinearSizes.gramMultiplyAdds(T: T, d: rows, p: columns),
-            instantiate: Double(T) * Double(rows) * Double(columns), elements: Double(rows) * Double(columns))
+            ghost: LinearSizes.gramMultiplyAdds(positions: positions, d: rows, p: columns),
+            instantiate: Double(positions) * Double(rows) * Double(columns), elements: Double(rows) * Double(columns))
     }
 
     /// The two factors of the stored matrix: its gradient is left^T right.

@@ -46,7 +46,8 @@ public struct Specializer: Sendable {
                 throw GraphError(.invalid, "no shape is given for it", at: "input '\(input.name)'")
             }
             guard let type = input.dataType.storage else {
-                throw GraphError(.unsupported, "inputs of type \(input.dataType) are not computed with", at: "input '\(input.name)'")
+                throw GraphError(
+                    .unsupported, "inputs of type \(input.dataType) are not computed with", at: "input '\(input.name)'")
             }
             values[input.name] =
                 if sizes.batchFreeInputs.contains(input.name) {

@@ -66,7 +66,8 @@ public struct InputSizes: Sendable {
     }
 
     private static func sampleShape(
-        _ declared: [Dimension], _ data: [Int]?, _ symbols: inout [String: Int], _ defaultSize: Int?, _ assumed: inout Bool,
+        _ declared: [Dimension], _ data: [Int]?, _ symbols: inout [String: Int], _ defaultSize: Int?,
+        _ assumed: inout Bool,
         _ place: String
     ) throws(GraphError) -> [Int] {
         if let data, data.count != declared.count {
@@ -93,7 +94,8 @@ public struct InputSizes: Sendable {
             assumed = assumed || size == nil
             guard let size = size ?? defaultSize else {
                 let name = if case .symbol(let name) = dimension { "'\(name)'" } else { "\(axis)" }
-                throw GraphError(.invalid, "the size of its dimension \(name) is not known; give --dim NAME=SIZE", at: place)
+                throw GraphError(
+                    .invalid, "the size of its dimension \(name) is not known; give --dim NAME=SIZE", at: place)
             }
             if case .symbol(let name) = dimension { symbols[name] = size }
             shape.append(size)

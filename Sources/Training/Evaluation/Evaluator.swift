@@ -56,16 +56,20 @@ public struct Evaluator {
             let values = predictionShape.dropFirst().reduce(rows.count, *)
             let predictions = UnsafeBufferPointer(
                 rebasing: plan.outputMemory(Self.prediction)!.bindMemory(to: Float.self).prefix(values))
+            let targets = predictionShape[1] * rows.count
             if classification != nil {
-                let count = rows.count * predictionShape[1]
-                try withTargets(rows, count, of: Int64.self, { try data.gather(rows: $0, key: $1, into: $2) }) {
-                    classification!.add(logits: predictions, targets: $0)
+                let own = try UnsafeMutableBufferPointer<Int64>.allocated(targets) {
+                    try data.gather(rows: rows, key: data.targetKey!, into: $0)
                 }
+                defer { own.deallocate() }
+                classification!.add(logits: predictions, targets: UnsafeBufferPointer(own))
             }
             if elements != nil {
-                try withTargets(rows, values, of: Float.self, { data.gather(rows: $0, key: $1, into: $2) }) {
-                    elements!.add(predictions: predictions, targets: $0)
+                let own = UnsafeMutableBufferPointer<Float>.allocated(targets) {
+                    data.gather(rows: rows, key: data.targetKey!, into: $0)
                 }
+                defer { own.deallocate() }
+                elements!.add(predictions: predictions, targets: UnsafeBufferPointer(own))
             }
             progress(rows.last! + 1)
         }
@@ -74,16 +78,18 @@ public struct Evaluator {
         elements?.report(into: &metrics)
         return metrics
     }
+}
 
-    /// Reads the targets anew: a run may have overwritten those it was fed.
-    private func withTargets<Element>(
-        _ rows: [Int], _ count: Int, of: Element.Type,
-        _ gather: ([Int], String, UnsafeMutableBufferPointer<Element>) throws -> Void,
-        _ body: (UnsafeBufferPointer<Element>) -> Void
-    ) throws {
-        let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: count)
-        defer { buffer.deallocate() }
-        try gather(rows, data.targetKey!, buffer)
-        body(UnsafeBufferPointer(buffer))
+extension UnsafeMutableBufferPointer {
+    /// New memory that `fill` has written; a run may overwrite the targets it was fed, so they are read anew.
+    fileprivate static func allocated(_ count: Int, fill: (Self) throws -> Void) rethrows -> Self {
+        let buffer = allocate(capacity: count)
+        do {
+            try fill(buffer)
+        } catch {
+            buffer.deallocate()
+            throw error
+        }
+        return buffer
     }
 }

@@ -1,5 +1,5 @@
-public import PrivateGradients
 public import PrivacyAccounting
+public import PrivateGradients
 
 /// Everything that says how a model is trained, apart from the model and its data.
 public struct TrainingOptions: Sendable {

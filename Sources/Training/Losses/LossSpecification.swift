@@ -1,5 +1,5 @@
-public import Operators
 import Kernels
+public import Operators
 public import TensorGraph
 
 /// Which loss a model is trained with, and what of the model it reads.
@@ -65,9 +65,12 @@ extension LossSpecification {
             throw GraphError(.invalid, "does not depend on the inputs, so it cannot be trained", at: "output '\(name)'")
         }
         let shape = builder.shape(of: output)
-        guard builder.type(of: output).elementType == .float32, shape.isEmpty || factor.batchSize(in: shape) == builder.batchSize
+        guard builder.type(of: output).elementType == .float32,
+            shape.isEmpty || factor.batchSize(in: shape) == builder.batchSize
         else {
-            throw GraphError(.invalid, "is no float tensor with a batch axis, but \(builder.type(of: output))", at: "output '\(name)'")
+            throw GraphError(
+                .invalid, "is no float tensor with a batch axis, but \(builder.type(of: output))",
+                at: "output '\(name)'")
         }
         if case .output = kind {
             return try perSampleOutput(output, factor, builder)
@@ -87,7 +90,8 @@ extension LossSpecification {
         }
         guard let output = model.outputs.first(where: { $0.name == wanted }) else {
             let names = model.outputs.map { "'\($0.name)'" }.joined(separator: ", ")
-            throw GraphError(.invalid, "the model has no output of that name; it has \(names)", at: "output '\(wanted)'")
+            throw GraphError(
+                .invalid, "the model has no output of that name; it has \(names)", at: "output '\(wanted)'")
         }
         return output
     }
@@ -115,8 +119,9 @@ extension LossSpecification {
         let candidates = rest.filter { candidate in rest.filter { $0 != candidate }.map { shape[$0] } == targetShape }
         // PyTorch has classes on axis 1; language models have them last. Both fit only if the sizes agree.
         let classAxis =
-            if let last = candidates.last, last == shape.count - 1 { candidates.contains(1) && candidates.count > 1 ? 1 : last }
-            else { candidates.first }
+            if let last = candidates.last, last == shape.count - 1 {
+                candidates.contains(1) && candidates.count > 1 ? 1 : last
+            } else { candidates.first }
         guard let classAxis else {
             throw GraphError(
                 .invalid,

@@ -89,7 +89,9 @@ struct AccountCommand: ParsableCommand {
     }
 
     private func printText(_ report: Report) {
-        print("sampling rate \(report.samplingRate), noise multiplier \(report.noiseMultiplier), steps \(report.steps), delta \(report.delta)")
+        print(
+            "sampling rate \(report.samplingRate), noise multiplier \(report.noiseMultiplier), steps \(report.steps), delta \(report.delta)"
+        )
         var table = Table(header: ["accountant", "epsilon", "meaning"])
         let order = report.rdp.order.map { " (order \($0))" } ?? ""
         table.add("rdp", "\(report.rdp.epsilon)", "upper bound\(order)")

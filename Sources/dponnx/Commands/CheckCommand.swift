@@ -35,7 +35,11 @@ struct CheckCommand: ParsableCommand {
     }
 
     private struct Report: Encodable {
-        struct Operator: Encodable { var `operator`: String; var count: Int; var forward, backward, perSample: String }
+        struct Operator: Encodable {
+            var `operator`: String
+            var count: Int
+            var forward, backward, perSample: String
+        }
         struct Parameter: Encodable {
             var name: String
             var shape: [Int]
@@ -44,7 +48,11 @@ struct CheckCommand: ParsableCommand {
             var site, norm: String?
             var cost: Double?
         }
-        struct Problem: Encodable { var node, `operator`: String?; var axis: Int?; var message: String }
+        struct Problem: Encodable {
+            var node, `operator`: String?
+            var axis: Int?
+            var message: String
+        }
         var canTrainPrivately: Bool
         var samplesIndependent: Bool?
         var operators: [Operator]
@@ -63,7 +71,8 @@ struct CheckCommand: ParsableCommand {
             }
             parameters = check.parameters.map {
                 Parameter(
-                    name: $0.name, shape: $0.shape, trainable: $0.isTrainable, reason: $0.reason, site: $0.site, norm: $0.norm,
+                    name: $0.name, shape: $0.shape, trainable: $0.isTrainable, reason: $0.reason, site: $0.site,
+                    norm: $0.norm,
                     cost: $0.cost)
             }
             problems = check.problems.map {
@@ -79,7 +88,9 @@ struct CheckCommand: ParsableCommand {
                 row.operatorType, "\(row.count)", row.forward.rawValue, row.backward.rawValue, row.perSample.rawValue)
         }
         print(operators.text + "\n")
-        var parameters = Table(header: ["parameter", "shape", "trains", "site", "norm", "multiply-adds per sample", "because"])
+        var parameters = Table(header: [
+            "parameter", "shape", "trains", "site", "norm", "multiply-adds per sample", "because",
+        ])
         for row in check.parameters {
             let shape = row.shape.map(String.init).joined(separator: "x")
             parameters.add(

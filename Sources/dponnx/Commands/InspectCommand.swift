@@ -25,8 +25,14 @@ struct InspectCommand: ParsableCommand {
     }
 
     private struct Report: Encodable {
-        struct Port: Encodable { var name, type: String; var shape: [String]? }
-        struct Parameter: Encodable { var name, type: String; var shape: [Int] }
+        struct Port: Encodable {
+            var name, type: String
+            var shape: [String]?
+        }
+        struct Parameter: Encodable {
+            var name, type: String
+            var shape: [Int]
+        }
         struct Privacy: Encodable {
             var isPrivate: Bool
             var epsilon: Double?
@@ -51,7 +57,8 @@ struct InspectCommand: ParsableCommand {
             irVersion = file.irVersion
             producer = [file.producerName, file.producerVersion].filter { !$0.isEmpty }.joined(separator: " ")
             opsets = Dictionary(
-                file.opsetImports.map { ($0.domain.isEmpty ? "ai.onnx" : $0.domain, $0.version) }, uniquingKeysWith: max)
+                file.opsetImports.map { ($0.domain.isEmpty ? "ai.onnx" : $0.domain, $0.version) }, uniquingKeysWith: max
+            )
             inputs = model.graph.inputs.map { Port(name: $0.name, type: "\($0.dataType)", shape: $0.sizeNames) }
             outputs = model.graph.outputs.map { Port(name: $0.name, type: "\($0.dataType)", shape: $0.sizeNames) }
             operators = Dictionary(model.graph.nodes.map { ($0.operatorType, 1) }, uniquingKeysWith: +)
@@ -82,7 +89,9 @@ struct InspectCommand: ParsableCommand {
 
     private func printText(_ report: Report) {
         print("IR version \(report.irVersion), \(oneLine(report.producer))")
-        for (domain, version) in report.opsets.sorted(by: { $0.key < $1.key }) { print("opset \(oneLine(domain)) \(version)") }
+        for (domain, version) in report.opsets.sorted(by: { $0.key < $1.key }) {
+            print("opset \(oneLine(domain)) \(version)")
+        }
         for port in report.inputs { print(oneLine("input  \(port.name): \(port.type) \(Self.text(port.shape))")) }
         for port in report.outputs { print(oneLine("output \(port.name): \(port.type) \(Self.text(port.shape))")) }
         var operators = Table(header: ["operator", "count"])
@@ -92,11 +101,14 @@ struct InspectCommand: ParsableCommand {
         print("\n" + operators.text + "\n")
         var initializers = Table(header: ["initializer", "type", "shape"])
         for row in report.initializers {
-            initializers.add(row.name, row.type, row.shape.isEmpty ? "scalar" : row.shape.map(String.init).joined(separator: "x"))
+            initializers.add(
+                row.name, row.type, row.shape.isEmpty ? "scalar" : row.shape.map(String.init).joined(separator: "x"))
         }
         print(initializers.text)
         print("\(report.parameterCount) numbers in float initializers\n")
-        for (key, value) in report.metadata.sorted(by: { $0.key < $1.key }) { print(oneLine("metadata \(key): \(value)")) }
+        for (key, value) in report.metadata.sorted(by: { $0.key < $1.key }) {
+            print(oneLine("metadata \(key): \(value)"))
+        }
         guard let privacy = report.privacy else {
             print("no privacy statement")
             return
@@ -106,7 +118,9 @@ struct InspectCommand: ParsableCommand {
                 ? "private: epsilon \(fixed(privacy.epsilon!, 4)) at delta \(privacy.delta)" : "NOT PRIVATE")
         for (key, value) in privacy.statement.sorted(by: { $0.key < $1.key }) { print(oneLine("  \(key): \(value)")) }
         if !privacy.isConsistent {
-            print("the stated mechanism costs epsilon \(fixed(privacy.recomputedEpsilon, 4)), not what is stated: trust neither")
+            print(
+                "the stated mechanism costs epsilon \(fixed(privacy.recomputedEpsilon, 4)), not what is stated: trust neither"
+            )
         }
     }
 

@@ -38,8 +38,12 @@ struct RunCommand: ParsableCommand {
 func writeArrays(_ arrays: [(name: String, value: Constant)], to path: String) throws {
     var writer = try ArrayFileWriter(
         path: path,
-        arrays: arrays.map { .init(name: $0.name, type: $0.value.type.elementType.storedType, shape: $0.value.type.shape) })
-    for array in arrays { try writer.append(bytes: UnsafeRawBufferPointer(rebasing: array.value.bytes.prefix(array.value.type.byteCount))) }
+        arrays: arrays.map {
+            .init(name: $0.name, type: $0.value.type.elementType.storedType, shape: $0.value.type.shape)
+        })
+    for array in arrays {
+        try writer.append(bytes: UnsafeRawBufferPointer(rebasing: array.value.bytes.prefix(array.value.type.byteCount)))
+    }
     try writer.finish()
 }
 

@@ -24,7 +24,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The trained model.", valueName: "file"))
     var output: String
 
-    @Option(help: ArgumentHelp("Data to evaluate the trained model on; results are not covered by epsilon.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Data to evaluate the trained model on; results are not covered by epsilon.", valueName: "file"))
     var validation: String?
 
     @Flag(help: "Leave out what is computed without noise: losses, clipped shares, counts.")
@@ -89,7 +91,9 @@ struct TrainCommand: ParsableCommand {
         if let delta = privacy.delta, delta * Double(statement.mechanism.datasetSize) >= 1 {
             warn("delta is not below 1/N; such a guarantee lets whole records be published")
         }
-        for name in trainer.engine.step.unreached { note("parameter '\(name)' does not reach the loss and stays as it is") }
+        for name in trainer.engine.step.unreached {
+            note("parameter '\(name)' does not reach the loss and stays as it is")
+        }
         let mechanism = statement.mechanism
         note(
             "\(mechanism.steps) steps, expected batch \(fixed(mechanism.expectedBatchSize, 0)) of \(mechanism.datasetSize), "
@@ -101,7 +105,8 @@ struct TrainCommand: ParsableCommand {
         let mechanism = statement.mechanism
         var bar = ProgressBar(steps: mechanism.steps, showsDiagnostics: !noPrivateDiagnostics) { steps in
             guard statement.isPrivate else { return nil }
-            return statement.accountant.epsilon(of: [mechanism.event(steps: steps)], delta: statement.bound.delta).epsilon
+            return statement.accountant.epsilon(of: [mechanism.event(steps: steps)], delta: statement.bound.delta)
+                .epsilon
         }
         for _ in 0..<mechanism.steps { bar.show(try trainer.step()) }
     }
@@ -135,7 +140,9 @@ struct TrainCommand: ParsableCommand {
         var validation: MetricsReport?
     }
 
-    private func report(_ trainer: Trainer, _ statement: PrivacyStatement, _ seconds: Double, _ metrics: Metrics?) throws {
+    private func report(_ trainer: Trainer, _ statement: PrivacyStatement, _ seconds: Double, _ metrics: Metrics?)
+        throws
+    {
         let mechanism = statement.mechanism
         let names = trainer.engine.parameters.names
         if json {
@@ -153,7 +160,9 @@ struct TrainCommand: ParsableCommand {
             return
         }
         if statement.isPrivate {
-            print("epsilon \(fixed(statement.bound.epsilon, 4)) at delta \(statement.bound.delta) (\(statement.accountant.rawValue))")
+            print(
+                "epsilon \(fixed(statement.bound.epsilon, 4)) at delta \(statement.bound.delta) (\(statement.accountant.rawValue))"
+            )
         } else {
             print("NOT PRIVATE: \(statement.reasonsNotPrivate.joined(separator: "; "))")
         }

@@ -14,7 +14,8 @@ struct DataArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "cross-entropy, bce-with-logits, mse, l1, huber, or output:NAME for a loss in the graph.", valueName: "kind"))
+            "cross-entropy, bce-with-logits, mse, l1, huber, or output:NAME for a loss in the graph.", valueName: "kind"
+        ))
     var loss: LossSpecification.Kind = .crossEntropy
 
     @Option(help: ArgumentHelp("The output that the loss reads; default: the first.", valueName: "output"))

@@ -6,10 +6,13 @@ struct ModelArguments: ParsableArguments {
     @Argument(help: "The ONNX model.", completion: .file(extensions: ["onnx"]))
     var model: String
 
-    @Option(help: ArgumentHelp("Axis on which an input's samples lie, where it is not 0 (repeats).", valueName: "input=axis"))
+    @Option(
+        help: ArgumentHelp(
+            "Axis on which an input's samples lie, where it is not 0 (repeats).", valueName: "input=axis"))
     var batchAxis: [NamedSize] = []
 
-    @Option(help: ArgumentHelp("Size of a symbolic dimension that the data do not give (repeats).", valueName: "name=size"))
+    @Option(
+        help: ArgumentHelp("Size of a symbolic dimension that the data do not give (repeats).", valueName: "name=size"))
     var dim: [NamedSize] = []
 
     var inputOptions: InputOptions {

@@ -6,7 +6,9 @@ struct OptimizationArguments: ParsableArguments {
     @Option(help: "The update rule.")
     var optimizer = Rule.sgd
 
-    @Option(help: ArgumentHelp("Learning rate; default: 0.1 for sgd and momentum, 0.001 for adam and adamw.", valueName: "rate"))
+    @Option(
+        help: ArgumentHelp(
+            "Learning rate; default: 0.1 for sgd and momentum, 0.001 for adam and adamw.", valueName: "rate"))
     var learningRate: Double?
 
     @Option(help: "How the learning rate goes on after the warm-up.")
@@ -40,8 +42,12 @@ struct OptimizationArguments: ParsableArguments {
         for (name, value) in [("momentum", momentum), ("beta1", beta1), ("beta2", beta2), ("ema", ema)] {
             if let value, !(value >= 0 && value < 1) { throw ValidationError("--\(name) must lie in 0..<1") }
         }
-        guard weightDecay >= 0, weightDecay.isFinite else { throw ValidationError("--weight-decay must not be negative") }
-        if momentum != nil, optimizer != .momentum { throw ValidationError("--momentum belongs to --optimizer momentum") }
+        guard weightDecay >= 0, weightDecay.isFinite else {
+            throw ValidationError("--weight-decay must not be negative")
+        }
+        if momentum != nil, optimizer != .momentum {
+            throw ValidationError("--momentum belongs to --optimizer momentum")
+        }
         if beta1 != nil || beta2 != nil, optimizer != .adam, optimizer != .adamw {
             throw ValidationError("--beta1 and --beta2 belong to --optimizer adam or adamw")
         }

@@ -63,7 +63,8 @@ struct PrivacyArguments: ParsableArguments {
     func checkStated(mode: ClippingMode) throws {
         if mode == .nonPrivate {
             guard epsilon == nil, noiseMultiplier == nil, delta == nil else {
-                throw ValidationError("--clipping-mode non-private adds no noise; leave --epsilon, --delta and --noise-multiplier out")
+                throw ValidationError(
+                    "--clipping-mode non-private adds no noise; leave --epsilon, --delta and --noise-multiplier out")
             }
         } else {
             guard epsilon != nil || noiseMultiplier != nil else {
@@ -78,7 +79,8 @@ struct PrivacyArguments: ParsableArguments {
     func mechanism(rows: Int, clipping: ClippingOptions) throws -> PrivacyMechanism {
         let size = datasetSize ?? rows
         guard batchSize <= size else {
-            throw UsageError("--batch-size \(batchSize) exceeds the \(size) samples of the data set; choose a smaller one")
+            throw UsageError(
+                "--batch-size \(batchSize) exceeds the \(size) samples of the data set; choose a smaller one")
         }
         let rate = Double(batchSize) / Double(size)
         let count = steps ?? Int(((epochs ?? 1) * Double(size) / Double(batchSize)).rounded(.up))
