@@ -28,7 +28,7 @@ struct ProgressBar {
         if let new = report.loss { loss = loss.map { $0 + 0.1 * (new - $0) } ?? new }
         let isLast = report.step == steps
         if isTerminal {
-            guard isLast || lastShown.map({ .now - $0 > .milliseconds(100) }) ?? true else { return }
+            guard isLast || lastShown.map({ .now - $0 > .milliseconds(250) }) ?? true else { return }
         } else {
             let interval = max(1, steps / 20)
             guard isLast || report.step - lastLine >= interval else { return }
