@@ -1,4 +1,5 @@
-"""Writes NodeTests/ beside this file: models of a few operators each, small inputs, and what onnxruntime makes of them.
+"""Writes NodeTests/ beside this file: models of a few operators each, small inputs, and what onnxruntime makes of them;
+attention and rotations, of which onnxruntime has only a part, are left to the reference implementation of ONNX.
 
 Run in any folder; needs the Python packages onnx, numpy and onnxruntime. An operator is written as a line of ONNX's own
 text format; `outputs` are what the model returns.
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 ROOT = pathlib.Path(__file__).parent / "NodeTests"
 TYPES = {"float32": "float", "float64": "double", "float16": "float16", "int64": "int64", "int32": "int32", "bool": "bool"}
@@ -19,7 +21,23 @@ def port(name, value):
     return f"{TYPES[str(value.dtype)]}[{','.join(map(str, value.shape))}] {name}"
 
 
-def write(name, opset, body, outputs, initializers=None, **inputs):
+def onnxruntime_results(model, names, inputs):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(names, inputs)
+
+
+def reference_results(model, names, inputs):
+    named = onnx.ModelProto()
+    named.CopyFrom(model)
+    # The evaluator would feed an output without a name to every later input that is left out.
+    for number, node in enumerate(named.graph.node):
+        node.output[:] = [name or f"unused_{number}_{index}" for index, name in enumerate(node.output)]
+    return ReferenceEvaluator(named).run(names, inputs)
+
+
+def write(name, opset, body, outputs, initializers=None, compute=onnxruntime_results, **inputs):
     ports = ", ".join(port(key, value) for key, value in inputs.items())
     names = outputs.split()
     header = f'<ir_version: 7, opset_import: ["" : {opset}]> g ({ports}) => ({", ".join(names)})'
@@ -27,11 +45,7 @@ def write(name, opset, body, outputs, initializers=None, **inputs):
     for key, value in (initializers or {}).items():
         model.graph.initializer.append(numpy_helper.from_array(value, key))
     inferred = onnx.shape_inference.infer_shapes(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        inferred.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    results = session.run(names, inputs)
+    results = compute(inferred, names, inputs)
     for output, value in zip(model.graph.output, results):
         kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, kind, value.shape))
@@ -239,7 +253,52 @@ def layers():
         c = LayerNormalization<axis = -1>(x, row, row)""", "a b c", {**channels, "row": floats(4, shift=1)}, x=floats(2, 2, 4))
 
 
+def attention():
+    low = -np.inf
+    additive = np.array([[0.5, -1, low, 0], [low, low, low, low]], np.float32)
+    write("attention", 23, """
+        plain = Attention(q, k, v)
+        causal = Attention<is_causal = 1, scale = 0.3>(q, k, v)
+        added, , , with_mask = Attention<softcap = 0.7, qk_matmul_output_mode = 2>(q, k, v, additive)
+        seen, , , weights = Attention<qk_matmul_output_mode = 3>(q, k, v, visible)
+        both, , , capped = Attention<is_causal = 1, softcap = 0.7, qk_matmul_output_mode = 1>(q, k, v, visible)""",
+        "plain causal added with_mask seen weights both capped",
+        {"additive": additive,
+         "visible": np.array([[[[1, 0, 1, 0], [0, 0, 0, 0]]], [[[0, 1, 1, 1], [1, 1, 0, 0]]]], bool)},
+        compute=reference_results, q=floats(2, 4, 2, 3, scale=2), k=floats(2, 2, 4, 3, shift=0.3), v=floats(2, 2, 4, 2))
+    write("attention_of_features", 23, """
+        y, keys, values, scores = Attention<q_num_heads = 2, kv_num_heads = 1, is_causal = 1>(
+            q, k, v, mask, past_k, past_v)""",
+        "y keys values scores", {"mask": floats(2, 2, 5)},
+        compute=reference_results, q=floats(2, 2, 6, scale=2), k=floats(2, 2, 3, shift=0.2), v=floats(2, 2, 4),
+        past_k=floats(2, 1, 3, 3), past_v=floats(2, 1, 3, 4, shift=-0.5))
+    write("attention_in_buffers", 24, """
+        seen = Attention(q, k, v, visible, , , filled)
+        causal, , , weights = Attention<is_causal = 1, qk_matmul_output_mode = 3>(q, k, v, additive, , , filled)""",
+        "seen causal weights", {"additive": floats(2, 4), "visible": np.array([[1, 0, 1, 1], [0, 1, 1, 1]], bool)},
+        compute=reference_results, q=floats(3, 2, 2, 3, scale=2), k=floats(3, 2, 5, 3, shift=0.3), v=floats(3, 2, 5, 2), filled=integers(3, 4, 1))
+    write("attention_windows", 25, """
+        near = Attention<left_window_size = 1, right_window_size = 1>(q, k, v)
+        recent, , , scores = Attention<is_causal = 1, left_window_size = 2, qk_matmul_output_mode = 2>(
+            q, k, v, , past, past)
+        filled = Attention<is_causal = 1, left_window_size = 1, right_window_size = 3>(
+            q, k, v, , , , lengths)""",
+        "near recent scores filled", {"past": floats(2, 1, 2, 3, shift=0.4)},
+        compute=reference_results, q=floats(2, 1, 4, 3, scale=2), k=floats(2, 1, 4, 3, shift=0.3), v=floats(2, 1, 4, 3), lengths=integers(4, 2))
+
+
+def rotations():
+    angles = floats(6, 2, scale=3)
+    caches = {"cos": np.cos(angles), "sin": np.sin(angles)}
+    write("rotary_embedding", 23, """
+        halves = RotaryEmbedding(x, cos, sin, positions)
+        part = RotaryEmbedding<interleaved = 1, rotary_embedding_dim = 4, num_heads = 2>(features, cos, sin, positions)
+        given = RotaryEmbedding<interleaved = 1>(x, cosines, sines)""", "halves part given",
+        {**caches, "cosines": np.cos(floats(2, 3, 2)), "sines": np.sin(floats(2, 3, 2))},
+        compute=reference_results, x=floats(2, 2, 3, 4), features=floats(2, 3, 12), positions=integers([0, 5, 2], [3, 3, 1]))
+
+
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
-    for family in (elementwise, broadcasting, reductions, layout, indexing, layers):
+    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations):
         family()

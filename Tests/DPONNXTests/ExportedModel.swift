@@ -5,7 +5,7 @@ import Foundation
 struct ExportedModel: CustomStringConvertible, Sendable {
     static let all = [
         "mlp", "lenet", "resnet_group", "resnet_batch", "mobilenet", "convnext", "vit", "vit_torchscript", "bert",
-        "bert_torchscript", "windows", "tied",
+        "bert_torchscript", "windows", "tied", "shared_heads",
     ].map(ExportedModel.init)
 
     let name: String

@@ -1,7 +1,7 @@
 """Makes Fixtures/*.onnx with data and oracles: what dponnx computes, computed by PyTorch one sample at a time.
 
     pip install torch onnx onnxscript transformers
-    python make_models.py
+    python make_models.py [NAME ...]
 
 NAME.onnx     the exported model
 NAME.data.npz   inputs and labels, samples on the first axis
@@ -9,6 +9,7 @@ NAME.oracle.npz   outputs, losses, gradient norms and sums of clipped gradients 
 """
 
 import pathlib
+import sys
 import warnings
 
 import numpy
@@ -81,6 +82,29 @@ class Windows(nn.Module):
         return self.head(x.transpose(0, 1).mean(0))
 
 
+class SharedHeads(nn.Module):
+    """Four query heads on two of keys and values: once with learned positions in the scores, once causal."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.ModuleList(nn.Linear(6, 8) for _ in range(2))
+        self.keys = nn.ModuleList(nn.Linear(6, 4, bias=False) for _ in range(2))
+        self.values = nn.ModuleList(nn.Linear(6, 6) for _ in range(2))
+        self.outputs = nn.ModuleList(nn.Linear(12, 6) for _ in range(2))
+        self.positions = nn.Parameter(torch.randn(4, 5, 5))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        for layer in range(2):
+            q, k, v = (
+                part[layer](x).unflatten(-1, (heads, -1)).transpose(1, 2)
+                for part, heads in ((self.queries, 4), (self.keys, 2), (self.values, 2)))
+            y = functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=None if layer else self.positions, is_causal=layer == 1, enable_gqa=True)
+            x = x + self.outputs[layer](y.transpose(1, 2).flatten(2))
+        return self.head(x.mean(1))
+
+
 class Tied(nn.Module):
     """A language model whose head is its embedding; per-token targets."""
 
@@ -133,6 +157,7 @@ def text():
 
 dropped = {"pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node", "pkg.torch.onnx.class_hierarchy"}
 
+# Build, data, opset: exported by TorchScript up to 17, by dynamo above (None: its own choice).
 models = {
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 3)),
             lambda: {"x": torch.randn(samples, 6)}, 17),
@@ -160,6 +185,7 @@ models = {
     "bert": (bert, text, None),
     "bert_torchscript": (bert, text, 17),
     "windows": (Windows, lambda: image(3, 4), None),
+    "shared_heads": (SharedHeads, lambda: {"x": torch.randn(samples, 5, 6)}, 23),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
 }
 
@@ -167,10 +193,10 @@ models = {
 def export(model, inputs, opset, path):
     names = list(inputs)
     arguments = tuple(inputs.values())
-    if opset is None:
+    if opset is None or opset >= 18:
         batch = torch.export.Dim("batch", min=2)
         program = torch.onnx.export(
-            model, arguments, input_names=names, output_names=["logits"], dynamo=True,
+            model, arguments, input_names=names, output_names=["logits"], dynamo=True, opset_version=opset,
             dynamic_shapes=tuple({0: batch} for _ in names), verbose=False)
         proto = program.model_proto
         # Stack traces name files of the exporting machine, and the traced program is of no use here.
@@ -251,5 +277,5 @@ def make(name, build, data, opset):
 
 
 folder.mkdir(exist_ok=True)
-for name, (build, data, opset) in models.items():
-    make(name, build, data, opset)
+for name in sys.argv[1:] or models:
+    make(name, *models[name])

@@ -39,6 +39,7 @@ extension Constant {
             return Constant(places.map { all[$0] }, shape: shape)
         }
         let all = floatValues
+        if type.elementType == .bool { return Constant(places.map { all[$0] != 0 }, shape: shape) }
         return Constant(places.map { all[$0] }, shape: shape)
     }
 }

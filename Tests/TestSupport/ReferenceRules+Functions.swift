@@ -28,6 +28,14 @@ func comparison(_ function: ComparisonFunction, _ a: Double, _ b: Double) -> Boo
     }
 }
 
+func logical(_ function: LogicalFunction, _ a: Bool, _ b: Bool) -> Bool {
+    switch function {
+    case .and: a && b
+    case .or: a || b
+    case .xor: a != b
+    }
+}
+
 func unaryDefinition(_ operation: Unary) -> (Double) -> Double {
     switch operation.function {
     case .leakyRelu, .elu, .selu, .celu, .hardSigmoid, .thresholdedRelu, .clip, .affine:

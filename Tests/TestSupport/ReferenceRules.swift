@@ -62,6 +62,13 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
                 }
             ]
         }
+    case let operation as Logical:
+        let (a, b) = (
+            broadcastPlaces(of: shapes[0], in: outputs[0].shape), broadcastPlaces(of: shapes[1], in: outputs[0].shape)
+        )
+        return { values in
+            [zip(a, b).map { logical(operation.function, values[0][$0] != 0, values[1][$1] != 0) ? 1 : 0 }]
+        }
     case is Not: return { values in [values[0].map { $0 == 0 ? 1 : 0 }] }
     case let operation as Padding: return padding(operation, shapes[0], outputs[0].shape)
     case let operation as CumulativeSum: return cumulativeSum(operation, shapes[0])

@@ -134,6 +134,23 @@ import Testing
             try !isParameter("val_7", [4], [("MatMul", "", ["x", "x"], ["m"]), ("Add", "", ["m", "val_7"], ["y"])]))
     }
 
+    /// What is added to the scores may be learned positions or a mask; angles of rotations are neither.
+    @Test func attentionIsSeenThrough() throws {
+        let attention = [("Attention", "", ["x", "x", "x", "added"], ["y"])]
+        let shape = [2, 3, 3]
+        let positions = ParameterModels.tensor("added", shape, ParameterModels.irregular(shape))
+        #expect(try finding(positions, attention).isParameter)
+        let stated = ParameterModels.tensor("added", shape, ParameterModels.irregular(shape), kind: "PARAMETER")
+        #expect(try finding(stated, attention).isParameter)
+        let row: [Float] = [0, -.infinity, -.infinity, 0, 0, -.infinity, 0, 0, 0]
+        #expect(try finding(ParameterModels.tensor("added", shape, row + row), attention).reason == "a mask")
+        let table = ParameterModels.tensor("table", [5, 2], ParameterModels.irregular([5, 2]))
+        for inputs in [["x", "table", "k"], ["x", "k", "table"]] {
+            let finding = try finding(table, [("RotaryEmbedding", "", inputs, ["y"])])
+            #expect(finding.reason == "sets how RotaryEmbedding works")
+        }
+    }
+
     @Test func singleNumbersCountOnlyAsWeights() throws {
         let one = ParameterModels.tensor("alpha", [1], [0.5])
         #expect(try finding(one, [("Mul", "", ["x", "alpha"], ["y"])]).reason == "a single number")

@@ -10,6 +10,7 @@ extension OperatorRegistry {
         registry.register(IndexingOperators.all)
         registry.register(MatrixOperators.all)
         registry.register(AttentionOperators.all)
+        registry.register(RotaryEmbedding.all)
         registry.register(ConvolutionOperators.all)
         registry.register(PoolingOperators.all)
         registry.register(NormalizationOperators.all)

@@ -97,7 +97,7 @@ extension GraphIndex {
             .quantization
         case ("Resize", 1...), ("Upsample", 1), ("Clip", 1...), ("Pad", 1...), ("Dropout", 1...), ("OneHot", _),
             ("Range", _), ("NonMaxSuppression", _), ("Reshape", 1), ("Expand", 1), ("Slice", 1...), ("Tile", 1),
-            ("Gather", 1), ("Attention", 3):
+            ("Gather", 1), ("RotaryEmbedding", 1...):
             .setting
         case ("Where", 0), ("Equal", _), ("Less", _), ("LessOrEqual", _), ("Greater", _), ("GreaterOrEqual", _),
             ("Not", _), ("And", _), ("Or", _), ("Xor", _), ("ArgMax", _), ("ArgMin", _), ("Shape", _), ("Size", _),
