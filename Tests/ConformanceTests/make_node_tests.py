@@ -298,7 +298,36 @@ def rotations():
         compute=reference_results, x=floats(2, 2, 3, 4), features=floats(2, 3, 12), positions=integers([0, 5, 2], [3, 3, 1]))
 
 
+def recurrences():
+    weights = {"w": floats(1, 12, 2), "r": floats(1, 12, 3, shift=0.1), "b": floats(1, 24), "p": floats(1, 9, shift=0.2)}
+    states = {"h": floats(1, 2, 3, scale=0.5), "c": floats(1, 2, 3, shift=0.3)}
+    write("lstm", 14, """
+        y, y_h, y_c = LSTM<hidden_size = 3>(x, w, r, b)
+        z, z_h, z_c = LSTM<hidden_size = 3, direction = "reverse", clip = 0.6>(x, w, r, b, lengths, h, c, p)
+        u, u_h, u_c = LSTM<hidden_size = 3, input_forget = 1, activations = ["Sigmoid", "Tanh", "Softsign"]>(
+            x, w, r, , , h, c)""", "y y_h y_c z z_h z_c u u_h u_c", {**weights, **states},
+        x=floats(4, 2, 2, scale=2), lengths=integers(4, 2, kind=np.int32))
+    both = {"w": floats(2, 12, 2), "r": floats(2, 12, 3, shift=0.1), "b": floats(2, 24)}
+    write("lstm_directions", 7, """
+        y, y_h, y_c = LSTM<hidden_size = 3, direction = "bidirectional",
+            activations = ["HardSigmoid", "ScaledTanh", "Relu", "sigmoid", "affine", "elu"],
+            activation_alpha = [0.3, 1.2, 0.8, 0.7], activation_beta = [0.4, 0.9, 0.1]>(x, w, r, b, lengths)""",
+        "y y_h y_c", both, x=floats(4, 3, 2, scale=2), lengths=integers(3, 4, 1, kind=np.int32))
+
+    write("gru", 14, """
+        y, y_h = GRU<hidden_size = 3>(x, w, r, b)
+        z, z_h = GRU<hidden_size = 3, linear_before_reset = 1, direction = "reverse", clip = 0.7>(x, w, r, b, lengths, h)
+        u, u_h = GRU<hidden_size = 3, linear_before_reset = 1>(x, w, r, b)""", "y y_h z z_h u u_h",
+        {"w": floats(1, 9, 2), "r": floats(1, 9, 3, shift=0.1), "b": floats(1, 18), "h": floats(1, 2, 3, scale=0.5)},
+        x=floats(4, 2, 2, scale=2), lengths=integers(4, 2, kind=np.int32))
+    write("rnn", 14, """
+        y, y_h = RNN<hidden_size = 3, direction = "bidirectional", activations = ["Relu", "Tanh"]>(x, w, r, b, lengths, h)
+        z, z_h = RNN<hidden_size = 3, clip = 0.5, direction = "bidirectional">(x, w, r)""", "y y_h z z_h",
+        {"w": floats(2, 3, 2), "r": floats(2, 3, 3, shift=0.1), "b": floats(2, 6), "h": floats(2, 2, 3, scale=0.5)},
+        x=floats(4, 2, 2, scale=2), lengths=integers(3, 4, kind=np.int32))
+
+
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
-    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations):
+    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences):
         family()

@@ -105,6 +105,65 @@ class SharedHeads(nn.Module):
         return self.head(x.mean(1))
 
 
+class Recurrent(nn.Module):
+    """A stack of recurrent layers and a head on a weighted mean of what they say."""
+
+    def __init__(self, layers, width):
+        super().__init__()
+        self.layers = layers
+        self.weigh = nn.Linear(width, 1)
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, x):
+        y = self.layers(x)[0]
+        return self.head((torch.softmax(self.weigh(y), 1) * y).sum(1))
+
+
+class Packed(nn.Module):
+    """Sequences of several lengths, which start from a state that trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.start = nn.Parameter(torch.randn(2, 1, 3))
+        self.layer = nn.GRU(2, 3, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True)
+        y, h = self.layer(packed, self.start.expand(-1, x.shape[0], -1).contiguous())
+        y = nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0]
+        return self.head(y.sum(1) + torch.cat([h[0], h[1]], 1))
+
+
+class Speaker(nn.Module):
+    """A language model whose two layers are one and the same."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 4)
+        self.layer = nn.LSTM(4, 4, batch_first=True)
+        self.head = nn.Linear(4, 7)
+
+    def forward(self, tokens):
+        x, state = self.layer(self.embedding(tokens))
+        return self.head(self.layer(x, state)[0])
+
+
+class Steps(nn.Module):
+    """A cell that Python steps through time."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        state = None
+        for step in range(x.shape[1]):
+            state = self.cell(x[:, step], state)
+        return self.head(state[0] if isinstance(state, tuple) else state)
+
+
 class Tied(nn.Module):
     """A language model whose head is its embedding; per-token targets."""
 
@@ -186,6 +245,18 @@ models = {
     "bert_torchscript": (bert, text, 17),
     "windows": (Windows, lambda: image(3, 4), None),
     "shared_heads": (SharedHeads, lambda: {"x": torch.randn(samples, 5, 6)}, 23),
+    "lstm": (lambda: Recurrent(nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True), 8),
+             lambda: {"x": torch.randn(samples, 5, 3)}, None),
+    "lstm_torchscript": (lambda: Recurrent(nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True), 8),
+                         lambda: {"x": torch.randn(samples, 5, 3)}, 17),
+    "lstm_cell": (lambda: Steps(nn.LSTMCell(3, 4)), lambda: {"x": torch.randn(samples, 3, 3)}, None),
+    "gru": (lambda: Recurrent(nn.GRU(3, 4, batch_first=True), 4), lambda: {"x": torch.randn(samples, 5, 3)}, None),
+    "gru_packed": (Packed, lambda: {"x": torch.randn(samples, 4, 2), "lengths": torch.tensor([4, 4, 3, 2, 1])}, 14),
+    "rnn": (lambda: Recurrent(nn.RNN(3, 4, nonlinearity="relu", batch_first=True), 4),
+            lambda: {"x": torch.randn(samples, 4, 3)}, None),
+    "rnn_torchscript": (lambda: Recurrent(nn.RNN(3, 4, num_layers=2, batch_first=True), 4),
+                        lambda: {"x": torch.randn(samples, 4, 3)}, 11),
+    "speaker": (Speaker, lambda: {"tokens": tokens(7, 5)}, 17),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
 }
 
@@ -229,6 +300,23 @@ def initializer(graph, value):
     return None, False
 
 
+def rearranged(graph, known, parameters):
+    """Initializers that are made of the elements of other parameters, as recurrent weights are: for each element its
+    parameter and its place there."""
+    places = {}
+    for key, tensor in parameters.items():
+        for place, value in enumerate(tensor.detach().numpy().ravel()):
+            places[value.tobytes()] = (key, place)
+    result = {}
+    for tensor in graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == numpy.float32 and array.size > 1 and tensor.name not in known:
+            found = [places.get(value.tobytes()) for value in array.ravel()]
+            if all(found):
+                result[tensor.name] = (array.shape, found)
+    return result
+
+
 def make(name, build, data, opset):
     torch.manual_seed(sum(name.encode()))
     model = build().eval()
@@ -247,6 +335,7 @@ def make(name, build, data, opset):
 
     graph = onnx.load(path).graph
     names = {key: initializer(graph, tensor.detach().numpy()) for key, tensor in model.named_parameters()}
+    joined = rearranged(graph, [known_as for known_as, _ in names.values()], dict(model.named_parameters()))
     model = model.double()
     parameters = dict(model.named_parameters())
     outputs, losses, gradients = [], [], []
@@ -262,14 +351,20 @@ def make(name, build, data, opset):
     bound = float(numpy.median(norms))
     factors = [min(1, bound / norm) if norm else 1 for norm in norms]
     oracle = {"output": torch.cat(outputs).numpy(), "loss": losses, "norms": norms, "clip_norm": [bound]}
+    sums = {}
     for index, key in enumerate(parameters):
         total = sum((factor * row[index] for factor, row in zip(factors, gradients) if row[index] is not None),
                     torch.zeros_like(parameters[key]))
+        sums[key] = total.numpy().ravel()
         known_as, transposed = names[key]
+        if known_as is None and any(key == own for _, found in joined.values() for own, _ in found):
+            continue
         if known_as is None:  # folded into something else by the exporter
             print("  not in the file:", key)
             continue
         oracle[f"sum/{known_as}"] = (total.T if transposed else total).numpy()
+    for known_as, (shape, found) in joined.items():
+        oracle[f"sum/{known_as}"] = numpy.reshape([sums[key][place] for key, place in found], shape)
     numpy.savez_compressed(folder / f"{name}.oracle.npz", **oracle)
     numpy.savez_compressed(
         folder / f"{name}.data.npz", labels=labels.numpy(), **{key: value.numpy() for key, value in inputs.items()})

@@ -42,6 +42,7 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
     case let operation as MatrixProduct: return matrixProduct(operation, shapes, outputs[0].shape)
     case let operation as Convolution: return convolution(operation.geometry, shapes, outputs[0].shape)
     case let operation as Gathering: return gathering(operation.axis, shapes)
+    case let operation as Recurrence: return recurrence(operation, shapes)
     case is SampleCrossEntropy: return crossEntropy(shapes[0])
     case is Select:
         let operands = shapes.map { broadcastPlaces(of: $0, in: outputs[0].shape) }

@@ -9,6 +9,7 @@
 #include "reduce.h"
 #include "rows.h"
 #include "layout.h"
+#include "recurrence.h"
 
 #define VK_STRING_OF(x) #x
 #define VK_STRING(x) VK_STRING_OF(x)
@@ -44,4 +45,8 @@ const vk_table VK_JOIN(vk_table_, VK_NAME) = {
     .transpose = transpose,
     .round_float16 = round_float16,
     .round_bfloat16 = round_bfloat16,
+    .lstm_step = lstm_step,
+    .lstm_step_gradient = lstm_step_gradient,
+    .gru_step = gru_step,
+    .gru_step_gradient = gru_step_gradient,
 };

@@ -127,6 +127,24 @@ typedef struct {
     /// Values rounded to the nearest float16 / bfloat16, ties to even, kept as float.
     void (*round_float16)(const float *x, float *out, int64_t n);
     void (*round_bfloat16)(const float *x, float *out, int64_t n);
+
+    /// One time step of an LSTM with n hidden features. `gates` holds i, o, f, c, n each: x W^T + b before, activated
+    /// after; `recurrent` is h_{t-1} R^T; `state` is c_{t-1} before and c_t after, as `cell`; `hidden` and `output`
+    /// become h_t.
+    void (*lstm_step)(float *gates, const float *recurrent, float *state, float *cell, float *hidden, float *output,
+                      int64_t n);
+    /// `out` = gradients of the four pre-activations from those of h_t (`dh`, 0 afterwards) and c_t (`dc`, that of
+    /// c_{t-1} afterwards); `cell` is c_t, `previous` c_{t-1}. `out` may be `gates`.
+    void (*lstm_step_gradient)(const float *gates, const float *cell, const float *previous, float *dh, float *dc,
+                               float *out, int64_t n);
+    /// One time step of a GRU whose reset gate works behind the recurrent weights, with n hidden features. `gates`
+    /// holds z, r, h, n each: x W^T + b before, activated after; `recurrent` is h_{t-1} R^T + b_R, of which
+    /// `candidates` keeps the last n; `state` is h_{t-1} before and h_t after, as `output`.
+    void (*gru_step)(float *gates, const float *recurrent, float *state, float *candidates, float *output, int64_t n);
+    /// `out` = gradients of x W^T + b, `recurrent` those of h_{t-1} R^T + b_R, from that of h_t (`dh`), which becomes
+    /// that of h_{t-1} but for the recurrent weights; `previous` is h_{t-1}. `out` may be `gates`.
+    void (*gru_step_gradient)(const float *gates, const float *candidates, const float *previous, float *dh, float *out,
+                              float *recurrent, int64_t n);
 } vk_table;
 
 /// The table in use: the best that this processor runs, or the one named by DPONNX_CPU (`generic`, `avx2`). A name

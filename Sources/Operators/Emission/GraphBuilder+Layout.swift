@@ -5,8 +5,9 @@ extension GraphBuilder {
     /// The same elements in the same order under another shape.
     public mutating func view(_ value: ValueID, _ shape: [Int]) throws(GraphError) -> ValueID {
         if self.shape(of: value) == shape { return value }
-        if followsBatch == false, let node = graph.producer(of: value), node.operation is View {
-            return try view(node.inputs[0], shape)
+        if let node = graph.producer(of: value), node.operation is View {
+            if followsBatch == false { return try view(node.inputs[0], shape) }
+            if self.shape(of: node.inputs[0]) == shape, canSkip(value, to: node.inputs[0]) { return node.inputs[0] }
         }
         return try emit(View(shape: shape), value)
     }
@@ -14,7 +15,17 @@ extension GraphBuilder {
     /// Axis k of the result is axis `permutation[k]` of `value`.
     public mutating func transpose(_ value: ValueID, _ permutation: [Int]) throws(GraphError) -> ValueID {
         if permutation == Array(permutation.indices) { return value }
+        if let node = graph.producer(of: value), let earlier = node.operation as? Transposition,
+            canSkip(value, to: node.inputs[0])
+        {
+            return try transpose(node.inputs[0], permutation.map { earlier.permutation[$0] })
+        }
         return try emit(Transposition(permutation: permutation), value)
+    }
+
+    /// Whether a value may be left out for the one it was moved from: not if samples are said to meet in it only.
+    private func canSkip(_ value: ValueID, to earlier: ValueID) -> Bool {
+        graph[value].batch != .mixed || graph[earlier].batch == .mixed
     }
 
     public mutating func broadcast(_ value: ValueID, to shape: [Int]) throws(GraphError) -> ValueID {
@@ -29,7 +40,7 @@ extension GraphBuilder {
 
     /// Operands to be joined: where some hold samples, a trainable one that repeats itself as often as the batch is
     /// large is declared to hold one copy per sample.
-    private mutating func oneCopyPerSample(_ values: [ValueID]) throws(GraphError) -> [ValueID] {
+    mutating func oneCopyPerSample(_ values: [ValueID]) throws(GraphError) -> [ValueID] {
         guard followsBatch, batchSize > 1, let factor = batchFactor(of: values)
         else { return values }
         var result = values

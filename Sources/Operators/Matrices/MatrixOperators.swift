@@ -15,7 +15,7 @@ enum MatrixOperators {
         guard !leftShape.isEmpty, !rightShape.isEmpty else { throw .invalid("an operand of MatMul is a scalar") }
         if leftShape.count == 1 { left = try node.builder.view(left, [1] + leftShape) }
         if rightShape.count == 1 { right = try node.builder.view(right, rightShape + [1]) }
-        let product = try node.builder.matmul(left, right)
+        let product = try product(left, right, in: &node)
         var shape = node.shape(product)
         if rightShape.count == 1 { shape.removeLast() }
         if leftShape.count == 1 { shape.remove(at: shape.count - (rightShape.count == 1 ? 1 : 2)) }
@@ -30,8 +30,8 @@ enum MatrixOperators {
             throw .invalid("Gemm multiplies matrices, not \(node.type(a)) and \(node.type(b))")
         }
         let (alpha, beta) = (try node.float("alpha", default: 1), try node.float("beta", default: 1))
-        var result = try node.builder.matmul(
-            a, b, transposingLeft: try node.flag("transA"), transposingRight: try node.flag("transB"))
+        var result = try product(
+            a, b, transposingLeft: try node.flag("transA"), transposingRight: try node.flag("transB"), in: &node)
         if alpha != 1 { result = try node.builder.unary(.affine(scale: alpha, offset: 0), result) }
         guard var addend = node.optionalInput(2), beta != 0 else { return [result] }
         guard broadcastedShape([node.shape(result), node.shape(addend)]) == node.shape(result) else {
@@ -39,5 +39,20 @@ enum MatrixOperators {
         }
         if beta != 1 { addend = try node.builder.unary(.affine(scale: beta, offset: 0), addend) }
         return [try node.builder.add(result, addend)]
+    }
+
+    /// The product of two matrices, which is known where one of them is zero: the initial state of a recurrence that is
+    /// written out step by step meets weights, and should not make them meet the number of samples.
+    private static func product(
+        _ left: ValueID, _ right: ValueID, transposingLeft: Bool = false, transposingRight: Bool = false,
+        in node: inout Expansion
+    ) throws(GraphError) -> ValueID {
+        let product = try node.builder.matmul(
+            left, right, transposingLeft: transposingLeft, transposingRight: transposingRight)
+        let isZero = [left, right].contains { operand in
+            node.builder.constant(operand)?.floatValues.allSatisfy { $0 == 0 } == true
+        }
+        guard isZero, node.builder.graph[product].batch == .free else { return product }
+        return node.constant(Constant(node.type(product)) { _ in })
     }
 }

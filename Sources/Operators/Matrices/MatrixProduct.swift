@@ -24,9 +24,18 @@ public struct MatrixProduct: Operation {
     }
 
     public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        // Only leading axes broadcast; the last two are rows and columns.
-        guard axis < builder.shape(of: node.output).count - 2 else { return nil }
-        return try builder.collapsedElementwise(node, axis: axis)
+        let rank = builder.shape(of: node.output).count
+        guard axis >= rank - 2 else { return try builder.collapsedElementwise(node, axis: axis) }
+        // Equal rows come from equal rows on the left, equal columns from equal columns on the right.
+        let operand = axis - (rank - 2)
+        let ownRank = builder.shape(of: node.inputs[operand]).count
+        let isFlipped = operand == 0 ? transposesLeft : transposesRight
+        guard
+            let single = try builder.collapsed(
+                node.inputs[operand], axis: ownRank - (isFlipped == (operand == 0) ? 1 : 2))
+        else { return nil }
+        return operand == 0
+            ? try builder.emit(self, single, node.inputs[1]) : try builder.emit(self, node.inputs[0], single)
     }
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {

@@ -79,6 +79,24 @@ public struct Expansion {
 
     public func float(_ name: String, default value: Float) throws(GraphError) -> Float { try float(name) ?? value }
 
+    public func floats(_ name: String) throws(GraphError) -> [Float]? {
+        switch node.attributes[name] {
+        case nil: nil
+        case .floats(let values): values
+        case .ints(let values) where values.isEmpty: []
+        default: throw .invalid("attribute '\(name)' must be a list of floats")
+        }
+    }
+
+    public func strings(_ name: String) throws(GraphError) -> [String]? {
+        switch node.attributes[name] {
+        case nil: nil
+        case .strings(let values): values
+        case .ints(let values) where values.isEmpty: []
+        default: throw .invalid("attribute '\(name)' must be a list of strings")
+        }
+    }
+
     public func string(_ name: String) throws(GraphError) -> String? {
         switch node.attributes[name] {
         case nil: nil

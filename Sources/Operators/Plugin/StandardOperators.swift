@@ -12,6 +12,7 @@ extension OperatorRegistry {
         registry.register(AttentionOperators.all)
         registry.register(RotaryEmbedding.all)
         registry.register(ConvolutionOperators.all)
+        registry.register(RecurrentOperators.all)
         registry.register(PoolingOperators.all)
         registry.register(NormalizationOperators.all)
         registry.register(BatchNormalizationOperators.all)

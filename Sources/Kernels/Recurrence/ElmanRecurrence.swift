@@ -1,0 +1,106 @@
+import CVectorKernels
+
+/// What a simple recurrence reads in both directions.
+public struct ElmanInputs {
+    /// R [H, H].
+    public var weights: UnsafePointer<Float>
+    /// Steps of each sequence [N]; all where absent.
+    public var lengths: UnsafePointer<Int64>?
+    /// h_0 [N, H], zero where absent.
+    public var hidden: UnsafePointer<Float>?
+
+    public init(
+        weights: UnsafePointer<Float>, lengths: UnsafePointer<Int64>? = nil, hidden: UnsafePointer<Float>? = nil
+    ) {
+        self.weights = weights
+        self.lengths = lengths
+        self.hidden = hidden
+    }
+}
+
+/// Floats of scratch memory for `elman` and `elmanGradient`.
+public func elmanScratchCount(_ shape: RecurrentShape, threads: Int) -> Int {
+    (shape.sequences + 2 * threads) * shape.hidden
+}
+
+/// h = f(x W^T + b + h' R^T) for every step (Elman 1990), sequences in parallel.
+///
+/// - Parameters:
+///   - projections: x W^T + b, [N, T, H].
+///   - gates: what f is taken of, [N, T, H]; may be `projections`. Undefined behind the end of a sequence.
+///   - output: h_t [N, T, H], zero behind the end of a sequence.
+///   - lastHidden: h [N, H] after the last step of each sequence.
+public func elman(
+    _ activation: RecurrentActivation, _ shape: RecurrentShape, _ inputs: ElmanInputs,
+    projections: UnsafePointer<Float>, gates: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>,
+    lastHidden: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
+) {
+    let (n, steps) = (shape.hidden, shape.steps)
+    let parts = min(pool.threadCount, max(shape.sequences, 1))
+    pool.forEach(parts) { part, _ in
+        let rows = evenPart(part, of: parts, count: shape.sequences)
+        let recurrent = scratch + rows.lowerBound * n
+        let h = lastHidden + rows.lowerBound * n
+        copy(inputs.hidden.map { $0 + rows.lowerBound * n }, to: h, count: rows.count * n)
+        for index in 0..<steps {
+            let time = shape.time(index)
+            serialGemm(
+                transposeA: false, transposeB: true, m: rows.count, n: n, k: n, alpha: 1, a: h, lda: n,
+                b: inputs.weights, ldb: n, beta: 0, c: recurrent, ldc: n)
+            for row in 0..<rows.count {
+                let sequence = rows.lowerBound + row
+                let at = (sequence * steps + time) * n
+                guard time < shape.length(sequence, inputs.lengths) else {
+                    (output + at).update(repeating: shape.filling(sequence, inputs.lengths), count: n)
+                    continue
+                }
+                if gates + at != projections + at { (gates + at).update(from: projections + at, count: n) }
+                vector.pointee.add_scaled(recurrent + row * n, gates + at, 1, Int64(n))
+                activation.apply(gates + at, into: output + at, count: n)
+                (h + row * n).update(from: output + at, count: n)
+            }
+        }
+        shape.invalidate(lastHidden, rows: rows, lengths: inputs.lengths)
+    }
+}
+
+/// Backpropagation through time of `elman`.
+///
+/// - Parameters:
+///   - output, lastHidden: gradients that arrive at the outputs; zero where absent.
+///   - projections: gradients of x W^T + b, [N, T, H], zero behind the end of a sequence; may be `gates`.
+///   - hidden: gradient of the initial state, [N, H].
+public func elmanGradient(
+    _ activation: RecurrentActivation, _ shape: RecurrentShape, _ inputs: ElmanInputs, gates: UnsafePointer<Float>,
+    output: UnsafePointer<Float>?, lastHidden: UnsafePointer<Float>?, projections: UnsafeMutablePointer<Float>,
+    hidden: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
+) {
+    let (n, steps) = (shape.hidden, shape.steps)
+    let parts = min(pool.threadCount, max(shape.sequences, 1))
+    pool.forEach(parts) { part, _ in
+        let rows = evenPart(part, of: parts, count: shape.sequences)
+        let spare = scratch + (shape.sequences + 2 * part) * n
+        let dh = hidden + rows.lowerBound * n
+        copy(lastHidden.map { $0 + rows.lowerBound * n }, to: dh, count: rows.count * n)
+        for index in (0..<steps).reversed() {
+            let time = shape.time(index)
+            for row in 0..<rows.count {
+                let sequence = rows.lowerBound + row
+                let at = (sequence * steps + time) * n
+                guard time < shape.length(sequence, inputs.lengths) else {
+                    (projections + at).update(repeating: 0, count: n)
+                    continue
+                }
+                if let output { vector.pointee.add_scaled(output + at, dh + row * n, 1, Int64(n)) }
+                activation.gradient(gates + at, dh + row * n, into: projections + at, count: n, scratch: spare)
+                (dh + row * n).update(repeating: 0, count: n)
+            }
+            if index == 0, inputs.hidden == nil { continue }
+            // Rows whose sequence has ended keep their gradient: what they add is zero.
+            serialGemm(
+                transposeA: false, transposeB: false, m: rows.count, n: n, k: n, alpha: 1,
+                a: projections + (rows.lowerBound * steps + time) * n, lda: steps * n, b: inputs.weights, ldb: n,
+                beta: 1, c: dh, ldc: n)
+        }
+    }
+}
