@@ -40,7 +40,7 @@ extension PrivateModel {
     static let bidirectional = PrivateModel(
         name: "LSTM in both directions", inputs: [.floats("x") { [$0, 4, 3] }, .floats("y") { [$0, 4, 4] }],
         parameters: [("w", [2, 8, 3]), ("b", [2, 16]), ("r", [2, 8, 2]), ("h", [1, 2])],
-        layers: [["w", "b"], ["r"], ["h"]]
+        layers: [["h"], ["w", "b"], ["r"]]
     ) { builder, values throws(GraphError) in
         let state = try builder.broadcast(values["h"]!, to: [builder.batchSize, 2])
         if builder.batchSize > 1 { builder.markBatched(state, BatchFactor(axis: 0)) }
