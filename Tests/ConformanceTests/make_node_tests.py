@@ -327,7 +327,75 @@ def recurrences():
         x=floats(4, 2, 2, scale=2), lengths=integers(3, 4, kind=np.int32))
 
 
+
+def control_flow():
+    """Bodies that read around them, carry values, collect others, and choose by what is known beforehand."""
+    write("branches", 13, """
+        shape = Shape(x)
+        rows = Gather(shape, zero)
+        is_long = Greater(rows, two)
+        a = If (is_long) <
+            then_branch = then () => (float[N] a) { twice = Add(x, x) a = ReduceSum<keepdims = 0>(twice, axis) },
+            else_branch = other () => (float[N] b) { b = ReduceMax<axes = [0], keepdims = 0>(x) }>
+        is_short = Not(is_long)
+        c = If (is_short) <
+            then_branch = then () => (float[M, N] c) { c = Identity(x) },
+            else_branch = other () => (float[M, N] d) { d = Mul(x, a) }>""", "a c",
+        {"zero": np.array(0, np.int64), "two": np.array(2, np.int64), "axis": integers(0)}, x=floats(3, 2))
+    write("loops", 13, """
+        h, sums, places = Loop (four, , start) <
+            body = step (int64 t, bool go, float[2] before) => (bool on, float[2] h, float[2] sum, int64 place) {
+                on = Identity(go)
+                row = Gather(x, t)
+                both = Add(row, before)
+                h = Tanh(both)
+                sum = Mul(h, scale)
+                place = Mul(t, two)
+            }>
+        last = Loop ( , yes, zero) <
+            body = step (int64 s, bool going, int64 n) => (bool further, int64 next) {
+                next = Add(n, two)
+                further = Less(next, seven)
+            }>
+        kept = Loop (four, no, start) <
+            body = step (int64 u, bool go, float[2] old) => (bool goes, float[2] new) {
+                goes = Identity(go)
+                new = Add(old, old)
+            }>
+        a = Identity(last)""", "h sums places a kept",
+        {"four": np.array(4, np.int64), "two": np.array(2, np.int64), "seven": np.array(7, np.int64),
+         "zero": np.array(0, np.int64), "yes": np.array(True), "no": np.array(False), "scale": floats(2, shift=0.5)},
+        x=floats(4, 2), start=floats(2, shift=0.3))
+    write("scans", 16, """
+        h, backwards = Scan <num_scan_inputs = 2, scan_input_axes = [0, 1], scan_input_directions = [0, 1],
+            scan_output_axes = [1], scan_output_directions = [1],
+            body = step (float[2] before, float[2] a, float[2] b) => (float[2] h, float[2] out) {
+                sum = Add(before, a)
+                h = Sub(sum, b)
+                out = Mul(h, scale)
+            }> (start, x, z)""", "h backwards", {"scale": floats(2, shift=0.5)},
+        x=floats(3, 2), z=floats(2, 3, shift=0.2), start=floats(2, shift=0.3))
+    write("sequences", 13, """
+        two = SequenceConstruct(x, y)
+        three = SequenceInsert(two, z, first)
+        a = SequenceAt(three, first)
+        rest = SequenceErase(three, last)
+        length = SequenceLength(rest)
+        b = ConcatFromSequence<axis = 1>(rest)
+        none = SequenceEmpty<dtype = 1>()
+        one = SequenceInsert(none, y)
+        c = ConcatFromSequence<axis = -1, new_axis = 1>(one)
+        rows = SplitToSequence<axis = 0, keepdims = 0>(x)
+        d = SequenceAt(rows, last)
+        parts = SplitToSequence<axis = 1>(x, two_of)
+        e = SequenceAt(parts, first)
+        given = SplitToSequence<axis = 1>(x, sizes)
+        f = SequenceAt(given, first)""", "a b c d e f length",
+        {"first": np.array(1, np.int64), "last": np.array(-1, np.int64), "two_of": np.array(2, np.int64),
+         "sizes": integers(2, 1)}, x=floats(2, 3), y=floats(2, 3, shift=1), z=floats(2, 3, shift=2))
+
+
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
-    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences):
+    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences, control_flow):
         family()

@@ -164,6 +164,46 @@ class Steps(nn.Module):
         return self.head(state[0] if isinstance(state, tuple) else state)
 
 
+class Loop(nn.Module):
+    """Exported as a loop with a branch in it, which collects every other state in a list."""
+
+    is_scripted = True
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.Linear(5, 3)
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, x):
+        h = torch.zeros(x.size(0), 3, dtype=x.dtype)
+        states = []
+        for step in range(x.size(1)):
+            h = torch.tanh(self.cell(torch.cat([x[:, step], h], 1)))
+            if step % 2 == 0:
+                states.append(h)
+        return self.head(torch.stack(states, 1).sum(1))
+
+
+class Scan(nn.Module):
+    """A recurrence that is exported as a scan."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = nn.Linear(2, 3)
+        self.state = nn.Linear(3, 3)
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, x):
+        from torch._higher_order_ops.scan import scan
+
+        def step(h, x):
+            h = torch.tanh(self.input(x) + self.state(h))
+            return h, h.clone()
+
+        h, states = scan(step, torch.zeros(x.shape[0], 3, dtype=x.dtype), x, dim=1)
+        return self.head(states.sum(1) + h)
+
+
 class Tied(nn.Module):
     """A language model whose head is its embedding; per-token targets."""
 
@@ -257,6 +297,8 @@ models = {
     "rnn_torchscript": (lambda: Recurrent(nn.RNN(3, 4, num_layers=2, batch_first=True), 4),
                         lambda: {"x": torch.randn(samples, 4, 3)}, 11),
     "speaker": (Speaker, lambda: {"tokens": tokens(7, 5)}, 17),
+    "loop": (Loop, lambda: {"x": torch.randn(samples, 4, 2)}, 17),
+    "scan": (Scan, lambda: {"x": torch.randn(samples, 4, 2)}, None),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
 }
 
@@ -278,6 +320,8 @@ def export(model, inputs, opset, path):
                 node.metadata_props.extend(kept)
         onnx.save(proto, path)
     else:
+        if getattr(model, "is_scripted", False):
+            model = torch.jit.script(model)
         torch.onnx.export(
             model, arguments, str(path), input_names=names, output_names=["logits"], dynamo=False,
             opset_version=opset, dynamic_axes={name: {0: "batch"} for name in names + ["logits"]})

@@ -24,11 +24,7 @@ public struct LoadedModel: Sendable {
     public func parameterFindings() throws -> [ParameterFinding] { try ParameterDiscovery.findings(in: graph) }
 
     /// Nodes whose operator nobody registered, in graph order.
-    public var unsupportedNodes: [ImportedNode] {
-        graph.nodes.filter {
-            registry.plugin(domain: $0.domain, operatorType: $0.operatorType, version: $0.opsetVersion) == nil
-        }
-    }
+    public var unsupportedNodes: [ImportedNode] { registry.unsupportedNodes(in: graph) }
 
     /// What the data must hold for the model's inputs: samples on the first axis of every array.
     public func inputSlots(_ options: InputOptions) -> [DataSet.InputSlot] {

@@ -28,7 +28,7 @@ struct GraphIndex {
         for (position, node) in graph.nodes.enumerated() {
             for output in node.outputs where !output.isEmpty { producers[output] = position }
             if node.inputs.contains(where: fromData.contains)
-                || Self.captures(of: node).contains(where: fromData.contains)
+                || node.capturedNames.contains(where: fromData.contains)
             {
                 fromData.formUnion(node.outputs.filter { !$0.isEmpty })
             }
@@ -40,7 +40,7 @@ struct GraphIndex {
         var captured: Set<String> = []
         for (position, node) in graph.nodes.enumerated().reversed() where node.outputs.contains(where: needed.contains)
         {
-            let captures = Self.captures(of: node)
+            let captures = node.capturedNames
             captured.formUnion(captures)
             needed.formUnion(captures)
             for (input, name) in node.inputs.enumerated().reversed() where !name.isEmpty {
@@ -63,19 +63,4 @@ struct GraphIndex {
 
     /// Whether a node computes with parameters and constants only.
     func isFreeOfData(_ node: ImportedNode) -> Bool { !node.outputs.contains(where: fromData.contains) }
-
-    /// Names that a node's subgraphs read from around them.
-    private static func captures(of node: ImportedNode) -> Set<String> {
-        var names: Set<String> = []
-        for case .graph(let body) in node.attributes.values {
-            var own = Set(body.inputs.map(\.name) + body.initializers.map(\.name))
-            for inner in body.nodes {
-                names.formUnion(inner.inputs.filter { !own.contains($0) && !$0.isEmpty })
-                names.formUnion(captures(of: inner).subtracting(own))
-                own.formUnion(inner.outputs)
-            }
-            names.formUnion(body.outputs.map(\.name).filter { !own.contains($0) })
-        }
-        return names
-    }
 }

@@ -17,7 +17,7 @@ public struct ParameterDiscovery {
     /// A verdict on every tensor of the model, in the order of the file.
     /// - Throws: `ONNXFormatError` if a tensor that has to be looked at cannot be decoded.
     public static func findings(in graph: ImportedGraph) throws -> [ParameterFinding] {
-        let discovery = ParameterDiscovery(GraphIndex(graph))
+        let discovery = ParameterDiscovery(GraphIndex(graph.withBodiesInline))
         return try graph.initializers.map { tensor in
             try discovery.finding(tensor, uses: discovery.index.uses(of: tensor.name))
         }
@@ -38,9 +38,7 @@ public struct ParameterDiscovery {
             return (false, "holds \(tensor.dataType), not floating-point numbers")
         }
         guard let main = mainReading(readings) else {
-            return (
-                false, index.captured.contains(tensor.name) ? "only read inside a subgraph" : "no output depends on it"
-            )
+            return (false, "no output depends on it")
         }
         if readings.contains(where: { $0.role == .quantization }) {
             return (false, "belongs to quantized numbers (\(operatorType(main)))")

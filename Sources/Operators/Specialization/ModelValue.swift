@@ -1,0 +1,24 @@
+import TensorGraph
+
+/// What a name of a model stands for while the model is expanded. Only tensors are computed; of sequences and optionals
+/// it must be known what they hold.
+indirect enum ModelValue {
+    case tensor(ValueID)
+    case sequence([ValueID])
+    case optional(ModelValue?)
+
+    var tensor: ValueID? { if case .tensor(let value) = self { value } else { nil } }
+}
+
+/// The names that can be read at one place of a model: a graph's own and those around it.
+final class NameScope {
+    private let outer: NameScope?
+    private(set) var own: [String: ModelValue] = [:]
+
+    init(inside outer: NameScope? = nil) { self.outer = outer }
+
+    subscript(name: String) -> ModelValue? {
+        get { own[name] ?? outer?[name] }
+        set { own[name] = newValue }
+    }
+}
