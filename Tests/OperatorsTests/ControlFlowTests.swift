@@ -1,3 +1,4 @@
+import ONNXFormat
 import TensorGraph
 import Testing
 
