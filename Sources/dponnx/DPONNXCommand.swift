@@ -11,6 +11,6 @@ struct DPONNXCommand: ParsableCommand {
             """,
         subcommands: [
             CheckCommand.self, RunCommand.self, GradientsCommand.self, TrainCommand.self, EvaluateCommand.self,
-            InspectCommand.self, AccountCommand.self,
+            InspectCommand.self, AccountCommand.self, BenchCommand.self,
         ])
 }

@@ -57,6 +57,15 @@ public struct LoadedModel: Sendable {
         return try TrainableModel(graph, registry: registry, trainable: names, sizes: sizes)
     }
 
+    /// The model at the sizes that it and the user give, for runs without data.
+    /// - Throws: `GraphError` if a size is not known, or a name to be trained is no float initializer.
+    public func trainable(_ names: [String], _ options: InputOptions) throws -> TrainableModel {
+        try checkBatchAxes(options)
+        let sizes = try InputSizes(
+            graph, sampleShapes: [:], batchAxes: options.batchAxes, dimensions: options.dimensions)
+        return try TrainableModel(graph, registry: registry, trainable: names, sizes: sizes)
+    }
+
     /// - Throws: `UsageError` if the model has no output of that name.
     public func requireOutput(_ name: String?) throws(UsageError) {
         let known = graph.outputs.map(\.name)

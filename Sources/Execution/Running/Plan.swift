@@ -19,6 +19,7 @@ public final class Plan {
     private let parameters: ParameterMemory
 
     private struct Step {
+        let node: Node
         let kernel: Kernel
         let arguments: KernelArguments
     }
@@ -56,7 +57,7 @@ public final class Plan {
             node.operation.viewedInput == nil
         }.map { node, prepared in
             Step(
-                kernel: prepared.0,
+                node: node, kernel: prepared.0,
                 arguments: KernelArguments(
                     inputs: node.inputs.map { UnsafeRawPointer(pointer($0)) }, outputs: node.outputs.map(pointer),
                     scratch: base + prepared.1, pool: pool))
@@ -110,5 +111,21 @@ public final class Plan {
 
     public func run() {
         for step in steps { step.kernel.run(step.arguments) }
+    }
+
+    /// Runs once and says what each node took, in the order in which they ran.
+    public func runProfiled() -> [NodeTiming] {
+        let clock = ContinuousClock()
+        let start = clock.now
+        return steps.map { step in
+            let before = clock.now
+            step.kernel.run(step.arguments)
+            let types = (step.node.inputs + step.node.outputs).map(graph.type(of:))
+            return NodeTiming(
+                operation: "\(step.node.operation)", origin: step.node.origin,
+                types: step.node.inputs.map { "\(graph.type(of: $0))" }, start: (before - start) / .seconds(1),
+                seconds: (clock.now - before) / .seconds(1), operationCount: step.kernel.operationCount,
+                byteCount: types.reduce(0) { $0 + $1.byteCount })
+        }
     }
 }

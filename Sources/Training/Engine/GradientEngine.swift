@@ -19,6 +19,8 @@ public final class GradientEngine {
     public let batchSize: Int
     /// Bytes of activations, gradients and scratch memory of one physical batch.
     public var peakBytes: Int { largest.plan.peakBytes }
+    /// Floating-point operations of one full physical batch, as far as the operations declare them.
+    public var operationCount: Double { largest.plan.operationCount }
     /// The step for a full physical batch.
     public var step: PrivateStep { largest.step }
 
@@ -90,6 +92,13 @@ public final class GradientEngine {
             start += part.count
         }
         return reports
+    }
+
+    /// What each node takes in one physical batch made of the first of `rows`.
+    /// - Throws: `DataError` if a row's value does not fit its input's type.
+    public func profile(_ rows: [Int]) throws -> [NodeTiming] {
+        try largest.feeder.feed(Array(rows.prefix(batchSize)), to: largest.plan)
+        return largest.plan.runProfiled()
     }
 
     /// The plan that wastes little on padding: the batch size halved as often as the rows left still fit.

@@ -1,0 +1,89 @@
+public import Execution
+import Glibc
+public import Kernels
+import PrivacyAccounting
+public import PrivateGradients
+
+/// Times training steps of one batch size on synthetic data.
+public final class StepBenchmark {
+    public struct Timing: Sendable {
+        /// Seconds of each step: gradients, noise, update.
+        public var steps: [Double]
+        /// Seconds of clipped sums alone, measured in a few steps of their own.
+        public var gradients: [Double]
+        /// Bytes by which the process grew from before the plan was made to its largest.
+        public var peakBytes: Int
+    }
+
+    public let batchSize: Int
+    public let threads: Int
+    /// Floating-point operations of one step's gradients, as far as the operations declare them.
+    public var operationCount: Double { trainer.engine.operationCount }
+    /// Bytes of the plan's arena, of sums, and of weights in training.
+    public let predictedPeakBytes: Int
+    public var rules: [PrivateStep.Rule] { trainer.engine.step.rules }
+
+    private let trainer: Trainer
+    private let rows: [Int]
+    private let residentBefore: Int
+
+    /// - Throws: `GraphError` if the model cannot be trained or its sizes are not known; `ExecutionError` if memory is
+    ///   refused.
+    public init(
+        _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, batchSize: Int, pool: ThreadPool
+    ) throws {
+        self.batchSize = model.sizes.batchSize(wished: batchSize)
+        threads = pool.threadCount
+        let data = try SyntheticData.make(for: model, loss: loss, count: self.batchSize)
+        rows = Array(0..<data.count)
+        residentBefore = Self.residentBytes("VmRSS")
+        let parameters = ParameterMemory(try model.initialValues())
+        let isPrivate = clipping.mode != .nonPrivate
+        // Every row in every step, so that all steps are of one size.
+        let mechanism = PrivacyMechanism(
+            poissonBatchOf: data.count, clippingNorm: isPrivate ? clipping.clippingNorm : .infinity,
+            noiseMultiplier: isPrivate ? 1 : 0, steps: 1, datasetSize: data.count)
+        // So small a rate that the timed steps see the initial weights.
+        let options = TrainingOptions(
+            mechanism: mechanism, clipping: clipping, updateRule: .sgd,
+            schedule: LearningRateSchedule(.constant, base: 1e-12, totalSteps: 1))
+        trainer = try Trainer(
+            model, loss: loss, options: options, data: data, physicalBatchSize: self.batchSize, parameters: parameters,
+            generator: SecureRandomGenerator(), pool: pool)
+        let floats = parameters.names.reduce(0) { $0 + parameters[$1].count }
+        predictedPeakBytes = trainer.engine.peakBytes + 2 * floats * MemoryLayout<Float>.size
+    }
+
+    /// Runs two steps to warm up, then `steps` that count.
+    /// - Throws: what a step throws.
+    public func measure(steps: Int) throws -> Timing {
+        for _ in 0..<2 { _ = try trainer.step() }
+        let clock = ContinuousClock()
+        var timing = Timing(steps: [], gradients: [], peakBytes: 0)
+        for _ in 0..<steps {
+            timing.steps.append(try clock.measure { _ = try trainer.step() } / .seconds(1))
+        }
+        for _ in 0..<min(steps, 3) {
+            trainer.engine.reset()
+            timing.gradients.append(try clock.measure { _ = try trainer.engine.accumulate(rows) } / .seconds(1))
+        }
+        timing.peakBytes = max(Self.residentBytes("VmHWM") - residentBefore, 0)
+        return timing
+    }
+
+    /// What each node of one step took.
+    public func profile() throws -> [NodeTiming] { try trainer.engine.profile(rows) }
+
+    /// A line of /proc/self/status, in bytes.
+    private static func residentBytes(_ key: String) -> Int {
+        guard let file = fopen("/proc/self/status", "r") else { return 0 }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = line.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            guard text.hasPrefix(key + ":") else { continue }
+            return (Int(text.filter(\.isNumber)) ?? 0) << 10
+        }
+        return 0
+    }
+}

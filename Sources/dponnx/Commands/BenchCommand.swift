@@ -1,0 +1,109 @@
+import ArgumentParser
+import DPONNX
+import Glibc
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Times training steps on synthetic data.",
+        discussion: """
+            The data are made from the model's inputs. A step is one batch of --batch-size samples: forward, backward, \
+            norms, clipped sums, noise (unless the mode is non-private) and the optimizer's update. Nothing is written.
+
+            Example: dponnx bench model.onnx --dim sequence=128 --batch-size 8 --steps 20
+            """)
+
+    @OptionGroup var model: ModelArguments
+    @OptionGroup(title: "What trains") var selection: SelectionArguments
+    @OptionGroup(title: "Clipping") var clipping: ClippingArguments
+
+    @Option(help: "cross-entropy, bce-with-logits, mse, l1, huber, or output:NAME for a loss in the graph.")
+    var loss: LossSpecification.Kind = .crossEntropy
+
+    @Option(help: ArgumentHelp("The output that the loss reads; default: the first.", valueName: "output"))
+    var logits: String?
+
+    @Option(help: ArgumentHelp("Samples per step.", valueName: "b"))
+    var batchSize = 32
+
+    @Option(help: ArgumentHelp("Steps that are timed, after two that are not.", valueName: "t"))
+    var steps = 10
+
+    @Option(help: ArgumentHelp("Threads to compute with; default: all processors.", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Write a trace of one step's nodes, for Perfetto.", valueName: "file"))
+    var profile: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard batchSize >= 1 else { throw ValidationError("--batch-size must be 1 or more") }
+        guard steps >= 1 else { throw ValidationError("--steps must be 1 or more") }
+        if let threads, !(1...4096).contains(threads) { throw ValidationError("--threads must be 1 to 4096") }
+    }
+
+    func run() throws {
+        try reportingFailures {
+            let loaded = try selection.load(model)
+            try loaded.requireOutput(logits)
+            let specification = LossSpecification(loss, logits: logits)
+            let benchmark = try StepBenchmark(
+                loaded.trainable(selection.names(in: loaded), model.inputOptions), loss: specification,
+                clipping: clipping.options, batchSize: batchSize,
+                pool: ThreadPool(threads: threads ?? ThreadPool.availableProcessors))
+            let timing = try benchmark.measure(steps: steps)
+            if let profile { try writeTrace(benchmark.profile(), to: profile) }
+            if json { try printJSON(Report(timing, benchmark, clipping)) } else { printText(timing, benchmark) }
+        }
+    }
+
+    private struct Report: Encodable {
+        struct Site: Encodable {
+            var parameters: [String]
+            var site, norm: String
+        }
+        var mode: String
+        var batchSize, steps, threads: Int
+        var secondsPerStep: [String: Double]
+        var gradientSecondsPerStep: [String: Double]
+        var samplesPerSecond, gflopPerSecond: Double
+        var predictedPeakBytes, measuredPeakBytes: Int
+        var sites: [Site]
+
+        init(_ timing: StepBenchmark.Timing, _ benchmark: StepBenchmark, _ clipping: ClippingArguments) {
+            mode = clipping.clippingMode.rawValue
+            batchSize = benchmark.batchSize
+            steps = timing.steps.count
+            threads = benchmark.threads
+            secondsPerStep = ["min": timing.steps.min()!, "median": median(timing.steps)]
+            gradientSecondsPerStep = ["min": timing.gradients.min()!, "median": median(timing.gradients)]
+            samplesPerSecond = Double(batchSize) / median(timing.steps)
+            gflopPerSecond = benchmark.operationCount / median(timing.steps) / 1e9
+            predictedPeakBytes = benchmark.predictedPeakBytes
+            measuredPeakBytes = timing.peakBytes
+            sites = benchmark.rules.map { Site(parameters: $0.parameters, site: $0.site, norm: $0.norm) }
+        }
+    }
+
+    private func printText(_ timing: StepBenchmark.Timing, _ benchmark: StepBenchmark) {
+        var sites = Table(header: ["site", "norm", "parameters"])
+        for rule in benchmark.rules { sites.add(rule.site, rule.norm, rule.parameters.joined(separator: ", ")) }
+        print(sites.text + "\n")
+        let step = median(timing.steps)
+        print("seconds per step   \(fixed(timing.steps.min()!, 5)) min, \(fixed(step, 5)) median")
+        print(
+            "of it gradients    \(fixed(timing.gradients.min()!, 5)) min, \(fixed(median(timing.gradients), 5)) median")
+        print("samples/s          \(fixed(Double(benchmark.batchSize) / step, 2))")
+        print("GFLOP/s            \(fixed(benchmark.operationCount / step / 1e9, 1))")
+        print(
+            "peak memory        \(benchmark.predictedPeakBytes >> 20) MiB predicted, \(timing.peakBytes >> 20) MiB measured"
+        )
+    }
+}
+
+private func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
+    let middle = sorted.count / 2
+    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
