@@ -39,9 +39,8 @@ class GroupNormBlock(nn.Module):
         return torch.relu(self.second_norm(self.second(y)) + self.shortcut(x))
 
 
-def resnet18(small, classes):
-    stem = [nn.Conv2d(3, 64, 3, 1, 1, bias=False)] if small else [nn.Conv2d(3, 64, 7, 2, 3, bias=False)]
-    layers = stem + [nn.GroupNorm(32, 64), nn.ReLU()] + ([] if small else [nn.MaxPool2d(3, 2, 1)])
+def resnet18(classes):
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.GroupNorm(32, 64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
     width = 64
     for stage, outputs in enumerate([64, 128, 256, 512]):
         for block in range(2):
@@ -131,8 +130,8 @@ WORKLOADS = {
         256, images(784), 10),
     "cnn-mnist": Workload(cnn_mnist, 256, images(1, 28, 28), 10),
     "cnn-groupnorm": Workload(cnn_groups, 128, images(3, 32, 32), 10),
-    "resnet18-32": Workload(lambda: resnet18(True, 10), 32, images(3, 32, 32), 10),
-    "resnet18-224": Workload(lambda: resnet18(False, 1000), 4, images(3, 224, 224), 1000),
+    "resnet18-32": Workload(lambda: resnet18(10), 32, images(3, 32, 32), 10),
+    "resnet18-224": Workload(lambda: resnet18(1000), 4, images(3, 224, 224), 1000),
     "vit-tiny": Workload(VisionTransformer, 8, images(3, 224, 224), 1000),
     "roberta-base": Workload(Roberta, 4, tokens(50265, 128), 2),
     "gpt2-small": Workload(lambda: GPT2(12, 768, 12, 50257, 1024), 4, tokens(50257, 100), 50257, 100),

@@ -1,6 +1,7 @@
 /// Scratch elements of `convolutionForward` for a pool of `workers` threads.
 public func convolutionForwardScratchCount(_ shape: ConvolutionShape, workers: Int) -> Int {
-    workers * (shape.isDepthwise ? PhasePlane.capacity(shape.window) : ConvolutionScratch.count(shape))
+    if let winograd = WinogradConvolution(forward: shape, workers: workers) { return winograd.scratchCount }
+    return workers * (shape.isDepthwise ? PhasePlane.capacity(shape.window) : ConvolutionScratch.count(shape))
 }
 
 /// out = x convolved with w (cross-correlation, ONNX `Conv`) + bias:[outChannels] if given.
@@ -9,6 +10,10 @@ public func convolutionForward(
     out: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
     if shape.outputCount == 0 { return }
+    if let winograd = WinogradConvolution(forward: shape, workers: pool.threadCount) {
+        winograd.run(x, w: w, bias: bias, out: out, scratch: scratch, pool: pool)
+        return
+    }
     if shape.isDepthwise {
         depthwiseForward(shape, x: x, w: w, bias: bias, out: out, scratch: scratch, pool: pool)
         return

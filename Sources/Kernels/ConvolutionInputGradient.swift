@@ -1,6 +1,7 @@
 /// Scratch elements of `convolutionInputGradient` for a pool of `workers` threads.
 public func convolutionInputGradientScratchCount(_ shape: ConvolutionShape, workers: Int) -> Int {
-    workers * (shape.isDepthwise ? PhasePlane.capacity(shape.window) : ConvolutionScratch.count(shape))
+    if let winograd = WinogradConvolution(inputGradient: shape, workers: workers) { return winograd.scratchCount }
+    return workers * (shape.isDepthwise ? PhasePlane.capacity(shape.window) : ConvolutionScratch.count(shape))
 }
 
 /// dx = the gradient of the input from g = the gradient of the output; dx is overwritten.
@@ -13,6 +14,10 @@ public func convolutionInputGradient(
     if shape.inputCount == 0 { return }
     if shape.positions == 0 {
         dx.update(repeating: 0, count: shape.inputCount)
+        return
+    }
+    if let winograd = WinogradConvolution(inputGradient: shape, workers: pool.threadCount) {
+        winograd.run(g, w: w, bias: nil, out: dx, scratch: scratch, pool: pool)
         return
     }
     if shape.isDepthwise {

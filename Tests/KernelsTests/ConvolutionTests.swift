@@ -33,6 +33,13 @@ import Testing
             ConvolutionShape(
                 batch: 2, inChannels: 2, outChannels: 3, inSpatial: [3, 9, 70], kernel: [2, 3, 1], strides: [1, 2, 1],
                 dilations: [1, 1, 1], padsBegin: [0, 1, 0], padsEnd: [1, 0, 0]),
+            // Enough channels for minimal filtering: whole and cut tiles, pads of 0 to 2, groups, more than one block.
+            ConvolutionShape(
+                batch: 7, inChannels: 32, outChannels: 40, inSpatial: [14, 13], kernel: [3, 3], strides: [1, 1],
+                dilations: [1, 1], padsBegin: [1, 1], padsEnd: [1, 1]),
+            ConvolutionShape(
+                batch: 3, inChannels: 64, outChannels: 48, groups: 2, inSpatial: [18, 9], kernel: [3, 3],
+                strides: [1, 1], dilations: [1, 1], padsBegin: [0, 2], padsEnd: [2, 0]),
             // The kernel reaches the input from padding only, and strides that leave inputs unseen.
             ConvolutionShape(
                 batch: 3, inChannels: 2, outChannels: 2, inSpatial: [2, 5], kernel: [3, 2], strides: [4, 3],

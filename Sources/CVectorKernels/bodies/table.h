@@ -10,6 +10,7 @@
 #include "rows.h"
 #include "layout.h"
 #include "recurrence.h"
+#include "winograd.h"
 
 #define VK_STRING_OF(x) #x
 #define VK_STRING(x) VK_STRING_OF(x)
@@ -49,4 +50,7 @@ const vk_table VK_JOIN(vk_table_, VK_NAME) = {
     .lstm_step_gradient = lstm_step_gradient,
     .gru_step = gru_step,
     .gru_step_gradient = gru_step_gradient,
+    .winograd_weights = winograd_weights,
+    .winograd_input = winograd_input,
+    .winograd_output = winograd_output,
 };

@@ -67,6 +67,12 @@ typedef struct {
     int64_t ignored; ///< the target value that asks for no loss
 } vk_classes;
 
+/// One tile of a plane: the element offset of the plane it lies in, and its first row and column, which may lie outside.
+typedef struct {
+    int64_t offset;
+    int32_t y, x;
+} vk_tile;
+
 typedef struct {
     const char *name;
 
@@ -145,6 +151,17 @@ typedef struct {
     /// that of h_{t-1} but for the recurrent weights; `previous` is h_{t-1}. `out` may be `gates`.
     void (*gru_step_gradient)(const float *gates, const float *candidates, const float *previous, float *dh, float *out,
                               float *recurrent, int64_t n);
+    /// Winograd's F(4x4, 3x3). Transforms n kernels of nine weights, `stride` apart, rotated by half a turn if
+    /// `flipped`; element k of kernel i goes to out[k * plane + i], 36 of each.
+    void (*winograd_weights)(const float *w, int64_t stride, int flipped, float *out, int64_t plane, int64_t n);
+    /// Transforms the 6x6 inputs of n tiles, whose places are those of their first input: out[k * plane + i]. What
+    /// lies outside of height x width is zero.
+    void (*winograd_input)(const float *x, int64_t height, int64_t width, const vk_tile *tiles, int64_t n, float *out,
+                           int64_t plane);
+    /// The 4x4 outputs of n tiles from x[k * plane + i], plus bias; the places are those of their first output. What
+    /// lies outside of height x width is left out.
+    void (*winograd_output)(const float *x, int64_t plane, const vk_tile *tiles, int64_t n, float bias, float *out,
+                            int64_t height, int64_t width);
 } vk_table;
 
 /// The table in use: the best that this processor runs, or the one named by DPONNX_CPU (`generic`, `avx2`). A name

@@ -42,6 +42,37 @@ public struct ConvolutionGeometry: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension ConvolutionGeometry {
+    /// The taps of a kernel that meet the input anywhere, axis by axis, and the geometry of the kernel cut down to them.
+    ///
+    /// - Parameters:
+    ///   - input: sizes of the spatial axes.
+    ///   - kernel: the kernel's sizes on them.
+    func withoutIdleTaps(input: [Int], kernel: [Int]) -> (taps: [Range<Int>], geometry: ConvolutionGeometry) {
+        var (begin, end) = (padsBegin, padsEnd)
+        let taps = input.indices.map { axis in
+            let room = input[axis] + begin[axis] + end[axis] - dilations[axis] * (kernel[axis] - 1) - 1
+            let outputs = room < 0 ? 0 : room / strides[axis] + 1
+            let used = (0..<kernel[axis]).filter { tap in
+                let first = tap * dilations[axis] - begin[axis]
+                return (0..<outputs).contains { 0..<input[axis] ~= first + $0 * strides[axis] }
+            }
+            guard let first = used.first, let last = used.last else { return 0..<kernel[axis] }
+            let pads = (
+                begin[axis] - first * dilations[axis], end[axis] - (kernel[axis] - 1 - last) * dilations[axis]
+            )
+            guard pads.0 >= 0, pads.1 >= 0 else { return 0..<kernel[axis] }
+            (begin[axis], end[axis]) = pads
+            return first..<last + 1
+        }
+        return (
+            taps,
+            ConvolutionGeometry(
+                groups: groups, strides: strides, dilations: dilations, padsBegin: begin, padsEnd: end)
+        )
+    }
+}
+
 extension ConvolutionShape {
     /// Multiply-adds of one sample.
     var sampleMultiplyAdds: Double { Double(outChannels) * Double(unfoldedRows) * Double(positions) }

@@ -17,7 +17,11 @@ enum ConvolutionOperators {
         let geometry = ConvolutionGeometry(
             groups: try node.int("group", default: 1), strides: attributes.strides, dilations: attributes.dilations,
             padsBegin: attributes.padsBegin, padsEnd: attributes.padsEnd)
-        let result = try node.emit(Convolution(geometry), x, weight)
+        // On a map smaller than the kernel, outer taps see nothing but padding: they need no arithmetic.
+        let (taps, reduced) = geometry.withoutIdleTaps(input: Array(shape[2...]), kernel: Array(weightShape[2...]))
+        var used = weight
+        for (axis, range) in taps.enumerated() { used = try node.builder.slice(used, axis: axis + 2, range) }
+        let result = try node.emit(Convolution(reduced), x, used)
         guard let bias = node.optionalInput(2) else { return [result] }
         guard node.shape(bias) == [weightShape[0]] else {
             throw .invalid("a bias of shape \(node.shape(bias)) does not fit \(weightShape[0]) output channels")

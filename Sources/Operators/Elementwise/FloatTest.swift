@@ -1,3 +1,4 @@
+import Kernels
 public import TensorGraph
 
 /// Which floats are not ordinary numbers (ONNX IsNaN, IsInf).
@@ -29,7 +30,13 @@ public struct FloatTest: ExecutableOperation {
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let count = outputs[0].count
         switch property {
-        case .isNaN: return map(count) { (x: Float) in x.isNaN ? UInt8(1) : 0 }
+        case .isNaN:
+            // Only a NaN differs from itself.
+            return Kernel(operationCount: Double(count)) { arguments in
+                let (x, out) = (arguments.input(0, as: Float.self), arguments.output(0, as: UInt8.self))
+                Elementwise.compare(.equal, x, [count], x, [count], into: out, [count], pool: arguments.pool)
+                Elementwise.not(out, into: out, count: count, pool: arguments.pool)
+            }
         case .isInfinite(let positive, let negative):
             return map(count) { (x: Float) in
                 (positive && x == .infinity) || (negative && x == -.infinity) ? UInt8(1) : 0
