@@ -55,7 +55,10 @@ public func convolutionWeightGradient(
 
 /// Scratch elements of `convolutionPerSampleWeightGradient` for a pool of `workers` threads.
 public func convolutionPerSampleWeightGradientScratchCount(_ shape: ConvolutionShape, workers: Int) -> Int {
-    workers * (shape.isDepthwise ? PhasePlane.capacity(shape.window) : ConvolutionScratch.count(shape))
+    if let winograd = WinogradWeightGradient(shape, workers: workers) {
+        return winograd.scratchCount(workers: workers)
+    }
+    return workers * (shape.isDepthwise ? PhasePlane.capacity(shape.window) : ConvolutionScratch.count(shape))
 }
 
 /// dw:[batch, outChannels, inChannels/groups, kernel...] = every sample's own weight gradient.
@@ -65,6 +68,10 @@ public func convolutionPerSampleWeightGradient(
 ) {
     if shape.positions == 0 {
         dw.update(repeating: 0, count: shape.batch * shape.weightCount)
+        return
+    }
+    if let winograd = WinogradWeightGradient(shape, workers: pool.threadCount) {
+        winograd.run(x, g: g, dw: dw, scratch: scratch, pool: pool)
         return
     }
     if shape.isDepthwise {

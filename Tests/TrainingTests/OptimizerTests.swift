@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import Testing
 
 @testable import Training
@@ -26,13 +27,14 @@ private func goldens(_ name: String) -> [String: [Double]] {
         var weights = (0..<8).map { (Float($0) - 3.5) / 4 }
         var optimizer = Optimizer(rule, weightDecay: weightDecay, parameterSizes: [3, 5])
         for t in 0..<7 {
-            let gradient = (0..<8).map { Float(($0 * 5 + t * 3) % 11 - 5) / 8 }
+            let gradient = (0..<8).map { Float(($0 * 5 + t * 3) % 11 - 5) / 4 }
             weights.withUnsafeMutableBufferPointer { w in
                 gradient.withUnsafeBufferPointer { g in
                     optimizer.step(
                         learningRate: 0.05 * Double(t + 1),
                         parameters: [.init(rebasing: w[..<3]), .init(rebasing: w[3...])],
-                        gradients: [.init(rebasing: g[..<3]), .init(rebasing: g[3...])])
+                        gradients: [.init(rebasing: g[..<3]), .init(rebasing: g[3...])], gradientScale: 0.5,
+                        pool: ThreadPool(threads: 2))
                 }
             }
         }

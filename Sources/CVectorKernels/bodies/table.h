@@ -53,4 +53,6 @@ const vk_table VK_JOIN(vk_table_, VK_NAME) = {
     .winograd_weights = winograd_weights,
     .winograd_input = winograd_input,
     .winograd_output = winograd_output,
+    .winograd_output_adjoint = winograd_output_adjoint,
+    .winograd_weights_adjoint = winograd_weights_adjoint,
 };

@@ -55,6 +55,31 @@ typedef float vk_four_unaligned __attribute__((vector_size(16), aligned(4)));
         (out)[5 * (t)] = (x2);                                                        \
     }
 
+/// Transforms four vectors into six: A x, the adjoint of the output's transform.
+#define VK_W_OUTPUT_ADJOINT(x, s, out, t)                                             \
+    {                                                                                 \
+        vk_eight x0 = (x)[0], x1 = (x)[s], x2 = (x)[2 * (s)], x3 = (x)[3 * (s)];      \
+        vk_eight even_a = x0 + VK_W_A2 * x2, odd_a = VK_W_A * x1 + (VK_W_A * VK_W_A2) * x3; \
+        vk_eight even_b = x0 + VK_W_B2 * x2, odd_b = VK_W_B * x1 + (VK_W_B * VK_W_B2) * x3; \
+        (out)[0] = x0;                                                                \
+        (out)[t] = even_a + odd_a;                                                    \
+        (out)[2 * (t)] = even_a - odd_a;                                              \
+        (out)[3 * (t)] = even_b + odd_b;                                              \
+        (out)[4 * (t)] = even_b - odd_b;                                              \
+        (out)[5 * (t)] = x3;                                                          \
+    }
+
+/// Transforms six vectors into three: G^T x, the adjoint of the kernel's transform.
+#define VK_W_WEIGHT_ADJOINT(x, s, out, t)                                             \
+    {                                                                                 \
+        const float fa = 0.5f / (VK_W_A2 * (VK_W_A2 - VK_W_B2)), fb = 0.5f / (VK_W_B2 * (VK_W_B2 - VK_W_A2)); \
+        vk_eight sum_a = fa * ((x)[s] + (x)[2 * (s)]), difference_a = fa * ((x)[s] - (x)[2 * (s)]); \
+        vk_eight sum_b = fb * ((x)[3 * (s)] + (x)[4 * (s)]), difference_b = fb * ((x)[3 * (s)] - (x)[4 * (s)]); \
+        (out)[0] = (x)[0] + sum_a + sum_b;                                            \
+        (out)[t] = VK_W_A * difference_a + VK_W_B * difference_b;                     \
+        (out)[2 * (t)] = VK_W_A2 * sum_a + VK_W_B2 * sum_b + (x)[5 * (s)];            \
+    }
+
 /// Tiles or kernels transformed at a time.
 #define VK_W_LANES 8
 
@@ -200,6 +225,49 @@ static void winograd_output(const float *x, int64_t plane, const vk_tile *tiles,
                     for (int64_t column = 0; column < columns; column++) target[row * width + column] = rows[row][i][column];
                 }
             }
+        }
+    }
+}
+
+static void winograd_output_adjoint(const float *g, int64_t height, int64_t width, const vk_tile *tiles, int64_t n,
+                                    float *out, int64_t plane) {
+    for (int64_t first = 0; first < n; first += VK_W_LANES) {
+        int64_t count = n - first < VK_W_LANES ? n - first : VK_W_LANES;
+        vk_eight patch[16] = {{0}}, half[24], whole[6];
+        for (int64_t i = 0; i < count; i++) {
+            vk_tile tile = tiles[first + i];
+            const float *source = g + tile.offset + tile.y * width + tile.x;
+            int64_t rows = height - tile.y < 4 ? height - tile.y : 4, columns = width - tile.x < 4 ? width - tile.x : 4;
+            for (int64_t row = 0; row < rows; row++) {
+                for (int64_t column = 0; column < columns; column++) {
+                    patch[4 * row + column][i] = source[row * width + column];
+                }
+            }
+        }
+        for (int column = 0; column < 4; column++) VK_W_OUTPUT_ADJOINT(patch + column, 4, half + column, 4)
+        for (int row = 0; row < 6; row++) {
+            VK_W_OUTPUT_ADJOINT(half + 4 * row, 1, whole, 1)
+            for (int k = 0; k < 6; k++) winograd_store(out + (6 * row + k) * plane + first, whole + k, count);
+        }
+    }
+}
+
+static void winograd_weights_adjoint(const float *x, int64_t plane, float *out, int64_t n) {
+    for (int64_t first = 0; first < n; first += VK_W_LANES) {
+        int64_t count = n - first < VK_W_LANES ? n - first : VK_W_LANES;
+        vk_eight transformed[36], half[18], kernel[9];
+        for (int k = 0; k < 36; k++) {
+            const float *source = x + k * plane + first;
+            if (count == VK_W_LANES) {
+                transformed[k] = *(const vk_eight_unaligned *)source;
+            } else {
+                for (int64_t i = 0; i < VK_W_LANES; i++) transformed[k][i] = i < count ? source[i] : 0.0f;
+            }
+        }
+        for (int column = 0; column < 6; column++) VK_W_WEIGHT_ADJOINT(transformed + column, 6, half + column, 6)
+        for (int row = 0; row < 3; row++) VK_W_WEIGHT_ADJOINT(half + 6 * row, 1, kernel + 3 * row, 1)
+        for (int64_t i = 0; i < count; i++) {
+            for (int k = 0; k < 9; k++) out[(first + i) * 9 + k] = kernel[k][i];
         }
     }
 }

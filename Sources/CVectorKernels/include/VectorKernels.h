@@ -162,6 +162,13 @@ typedef struct {
     /// lies outside of height x width is left out.
     void (*winograd_output)(const float *x, int64_t plane, const vk_tile *tiles, int64_t n, float bias, float *out,
                             int64_t height, int64_t width);
+    /// Transforms the 4x4 output gradients of n tiles by the adjoint of winograd_output: out[k * plane + i]. What lies
+    /// outside of height x width is zero.
+    void (*winograd_output_adjoint)(const float *g, int64_t height, int64_t width, const vk_tile *tiles, int64_t n,
+                                    float *out, int64_t plane);
+    /// The gradients of n kernels of nine weights, one after another in out, from those of their transforms,
+    /// x[k * plane + i].
+    void (*winograd_weights_adjoint)(const float *x, int64_t plane, float *out, int64_t n);
 } vk_table;
 
 /// The table in use: the best that this processor runs, or the one named by DPONNX_CPU (`generic`, `avx2`). A name

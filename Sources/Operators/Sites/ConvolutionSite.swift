@@ -28,7 +28,7 @@ public struct ConvolutionSite: Site {
         let size = geometry.knownSizes(input: builder.shape(of: x), weight: weightShape)
         cost = SiteCost(
             ghost: Self.isDepthwise(size) ? nil : Self.ghostMultiplyAdds(size), instantiate: size.sampleMultiplyAdds,
-            elements: Double(size.weightCount))
+            keep: size.perSampleGradientCost(workers: 1), elements: Double(size.weightCount))
     }
 
     public var ruleName: String { "convolution" }

@@ -17,8 +17,9 @@ enum NormRule: String {
     /// The cheapest rule by the cost model of ALGORITHMS: a kept G_i saves the contraction, a discarded one nothing.
     static func cheapest(_ cost: SiteCost, batchSize: Int) -> NormRule {
         let keptBytes = cost.elements * 4 * Double(batchSize)
-        // Keeping replaces the contraction, which costs as much as instantiating.
-        let kept = keptBytes <= largestKeptBytes ? cost.elements * memoryCost : .infinity
+        // Keeping replaces the contraction, which costs as much as instantiating directly.
+        let kept =
+            keptBytes <= largestKeptBytes ? cost.elements * memoryCost + cost.keep - cost.instantiate : .infinity
         let ghost = cost.ghost ?? .infinity
         if kept <= min(ghost, cost.instantiate) { return .kept }
         return ghost <= cost.instantiate ? .ghost : .discarded

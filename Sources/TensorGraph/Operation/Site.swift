@@ -43,12 +43,16 @@ public struct SiteCost: Hashable, Sendable {
     public var ghost: Double?
     /// Multiply-adds of instantiating G_i.
     public var instantiate: Double
+    /// Multiply-adds of instantiating G_i to keep it, where that is cheaper than the contraction that it replaces.
+    public var keep: Double
     /// Number of elements of G_i.
     public var elements: Double
 
-    public init(ghost: Double?, instantiate: Double, elements: Double) {
+    /// - Parameter keep: as `instantiate` unless given.
+    public init(ghost: Double?, instantiate: Double, keep: Double? = nil, elements: Double) {
         self.ghost = ghost
         self.instantiate = instantiate
+        self.keep = keep ?? instantiate
         self.elements = elements
     }
 }

@@ -4,13 +4,13 @@ public import Kernels
 import PrivacyAccounting
 public import PrivateGradients
 
-/// Times training steps of one batch size on synthetic data.
+/// Times private training with one physical batch size on synthetic data.
 public final class StepBenchmark {
     public struct Timing: Sendable {
-        /// Seconds of each step: gradients, noise, update.
+        /// Seconds of each physical batch, with its share of the update.
         public var steps: [Double]
-        /// Seconds of clipped sums alone, measured in a few steps of their own.
-        public var gradients: [Double]
+        /// Seconds of the update of one logical batch: noise and the optimizer.
+        public var update: Double
         /// Bytes by which the process grew from before the plan was made to its largest.
         public var peakBytes: Int
     }
@@ -54,21 +54,22 @@ public final class StepBenchmark {
         predictedPeakBytes = trainer.engine.peakBytes + 2 * floats * MemoryLayout<Float>.size
     }
 
-    /// Runs two steps to warm up, then `steps` that count.
+    /// Runs a few whole steps, then `steps` physical batches that are timed.
+    ///
+    /// Noise is drawn and the weights are moved once per logical batch, so that a physical batch bears a share of both.
     /// - Throws: what a step throws.
-    public func measure(steps: Int) throws -> Timing {
-        for _ in 0..<2 { _ = try trainer.step() }
+    public func measure(steps: Int, logicalBatchSize: Int) throws -> Timing {
         let clock = ContinuousClock()
-        var timing = Timing(steps: [], gradients: [], peakBytes: 0)
-        for _ in 0..<steps {
-            timing.steps.append(try clock.measure { _ = try trainer.step() } / .seconds(1))
-        }
-        for _ in 0..<min(steps, 3) {
+        let whole = try (0..<3).map { _ in try clock.measure { _ = try trainer.step() } / .seconds(1) }
+        let gradients = try (0..<steps).map { _ in
             trainer.engine.reset()
-            timing.gradients.append(try clock.measure { _ = try trainer.engine.accumulate(rows) } / .seconds(1))
+            return try clock.measure { _ = try trainer.engine.accumulate(rows) } / .seconds(1)
         }
-        timing.peakBytes = max(Self.residentBytes("VmHWM") - residentBefore, 0)
-        return timing
+        let update = max(whole.min()! - gradients.min()!, 0)
+        let share = update * Double(batchSize) / Double(max(logicalBatchSize, batchSize))
+        return Timing(
+            steps: gradients.map { $0 + share }, update: update,
+            peakBytes: max(Self.residentBytes("VmHWM") - residentBefore, 0))
     }
 
     /// What each node of one step took.

@@ -31,6 +31,8 @@ public final class GradientEngine {
     private let isFixed: Bool
     /// sum_i c_i G_i of every parameter since the last `reset`.
     private var sums: [String: UnsafeMutableBufferPointer<Float>] = [:]
+    private var hasSums = false
+    private let pool: ThreadPool
 
     /// - Throws: `GraphError` if the model mixes samples, lacks a gradient or a per-sample rule; `ExecutionError` if
     ///   memory is refused.
@@ -48,6 +50,7 @@ public final class GradientEngine {
         isFixed = model.sizes.fixedBatchSize != nil
         self.parameters = parameters
         self.batchSize = batchSize
+        self.pool = pool
         for name in parameters.names {
             let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: parameters[name].count)
             buffer.initialize(repeating: 0)
@@ -74,7 +77,8 @@ public final class GradientEngine {
         step.graph.type(of: step.graph.parameter(named: parameter)!).shape
     }
 
-    public func reset() { for buffer in sums.values { buffer.update(repeating: 0) } }
+    /// Starts new sums, which hold nothing until `accumulate` has run.
+    public func reset() { hasSums = false }
 
     /// Adds the clipped gradients of `rows` to the sums.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
@@ -90,6 +94,10 @@ public final class GradientEngine {
             addSums(plan.plan)
             reports += self.reports(part.count, plan)
             start += part.count
+        }
+        if !hasSums {
+            for buffer in sums.values { buffer.update(repeating: 0) }
+            hasSums = true
         }
         return reports
     }
@@ -114,10 +122,21 @@ public final class GradientEngine {
 
     private func addSums(_ plan: Plan) {
         for (name, buffer) in sums {
-            guard let memory = plan.outputMemory(PrivateStep.sum(of: name)) else { continue }
-            let addend = memory.bindMemory(to: Float.self)
-            for index in buffer.indices { buffer[index] += addend[index] }
+            guard let memory = plan.outputMemory(PrivateStep.sum(of: name)) else {
+                if !hasSums { buffer.update(repeating: 0) }
+                continue
+            }
+            let addend = memory.bindMemory(to: Float.self).baseAddress!
+            let sum = buffer.baseAddress!
+            if hasSums {
+                Elementwise.addScaled(addend, to: sum, count: buffer.count, pool: pool)
+            } else {
+                pool.forRanges(buffer.count, grain: 65_536) { range, _ in
+                    (sum + range.lowerBound).update(from: addend + range.lowerBound, count: range.count)
+                }
+            }
         }
+        hasSums = true
     }
 
     private func reports(_ count: Int, _ plan: StepPlan) -> [SampleReport] {

@@ -27,8 +27,7 @@ public final class Trainer {
     private let data: DataSet
     private let pool: ThreadPool
     private let sampling: any RandomGenerator
-    /// One stream per parameter, so that noise is drawn in parallel and does not depend on the number of threads.
-    private let noise: [any RandomGenerator]
+    private let noise: [NoiseBlock]
     private var optimizer: Optimizer
     private var average: WeightAverage?
 
@@ -49,7 +48,7 @@ public final class Trainer {
         self.data = data
         self.pool = pool
         sampling = generator.stream(0)
-        noise = parameters.names.indices.map { generator.stream(UInt64($0) + 1) }
+        noise = NoiseBlock.all(parameters, generator)
         let sizes = parameters.names.map { parameters[$0].count }
         optimizer = Optimizer(options.updateRule, weightDecay: options.weightDecay, parameterSizes: sizes)
         average = options.averageDecay.map { WeightAverage(decay: $0, parameterSizes: sizes) }
@@ -65,15 +64,11 @@ public final class Trainer {
         engine.reset()
         let samples = try engine.accumulate(rows)
         addNoise()
-        let scale = Float(1 / options.mechanism.expectedBatchSize)
-        let gradients = parameters.names.map { name in
-            let gradient = engine.sum(of: name)
-            for index in gradient.indices { gradient[index] *= scale }
-            return UnsafeBufferPointer(gradient)
-        }
         let rate = options.schedule.rate(at: stepCount)
         optimizer.step(
-            learningRate: rate, parameters: parameters.names.map { parameters[$0] }, gradients: gradients)
+            learningRate: rate, parameters: parameters.names.map { parameters[$0] },
+            gradients: parameters.names.map { UnsafeBufferPointer(engine.sum(of: $0)) },
+            gradientScale: Float(1 / options.mechanism.expectedBatchSize), pool: pool)
         average?.update(parameters.names.map { UnsafeBufferPointer(parameters[$0]) })
         stepCount += 1
         return report(samples, learningRate: rate)
@@ -90,9 +85,10 @@ public final class Trainer {
     private func addNoise() {
         let deviation = options.mechanism.noiseStandardDeviation
         guard deviation > 0 else { return }
-        let names = parameters.names
-        pool.forEach(names.count) { index, _ in
-            noise[index].addNormals(to: engine.sum(of: names[index]), scale: Float(deviation))
+        pool.forEach(noise.count) { index, _ in
+            let block = noise[index]
+            block.generator.addNormals(
+                to: .init(rebasing: engine.sum(of: block.parameter)[block.range]), scale: Float(deviation))
         }
     }
 
@@ -106,5 +102,27 @@ public final class Trainer {
             loss: losses.isEmpty ? nil : losses.reduce(0) { $0 + Double($1) } / Double(losses.count),
             clippedShare: taken.isEmpty || !isClipping ? nil : Double(clipped) / Double(taken.count),
             excludedCount: samples.count - taken.count)
+    }
+}
+
+/// A stretch of a parameter whose noise comes from one stream, so that noise is drawn in parallel, large parameters
+/// included, and does not depend on the number of threads.
+private struct NoiseBlock {
+    let parameter: String
+    let range: Range<Int>
+    let generator: any RandomGenerator
+
+    private static let size = 1 << 18
+
+    static func all(_ parameters: ParameterMemory, _ generator: any RandomGenerator) -> [NoiseBlock] {
+        let places = parameters.names.flatMap { name in
+            stride(from: 0, to: parameters[name].count, by: size).map {
+                (name, $0..<min($0 + size, parameters[name].count))
+            }
+        }
+        return places.enumerated().map { index, place in
+            // Stream 0 draws the batches.
+            NoiseBlock(parameter: place.0, range: place.1, generator: generator.stream(UInt64(index) + 1))
+        }
     }
 }

@@ -24,34 +24,16 @@ struct Moments {
         self.epsilon = Float(epsilon)
     }
 
-    /// Moves a parameter; it is first multiplied by `shrink`, and `decay` times it is added to the gradient.
-    func step(
-        _ parameter: UnsafeMutableBufferPointer<Float>, _ gradient: UnsafeBufferPointer<Float>,
-        _ state: inout [[Float]], shrink: Float, decay: Float
-    ) {
-        // Two locals, since one array cannot lend two of its elements at once.
-        var first = exchange(&state[0])
-        var second = exchange(&state[1])
-        first.withUnsafeMutableBufferPointer { first in
-            second.withUnsafeMutableBufferPointer { second in
-                for i in parameter.indices {
-                    let weight = parameter[i] * shrink
-                    let slope = gradient[i] + decay * weight
-                    first[i] = keep1 * first[i] + take1 * slope
-                    second[i] = keep2 * second[i] + take2 * (slope * slope)
-                    let scale = second[i].squareRoot() * inverseRoot + epsilon
-                    parameter[i] = weight - rate * first[i] / scale
-                }
-            }
+    /// Moves weights; they are first multiplied by `shrink`, and `decay` times they are added to the gradient.
+    func step(_ elements: Optimizer.Elements, shrink: Float, decay: Float) {
+        let (weights, first, second) = (elements.weights, elements.state[0], elements.state[1])
+        for i in 0..<elements.count {
+            let weight = weights[i] * shrink
+            let slope = elements.scale * elements.gradient[i] + decay * weight
+            first[i] = keep1 * first[i] + take1 * slope
+            second[i] = keep2 * second[i] + take2 * (slope * slope)
+            let scale = second[i].squareRoot() * inverseRoot + epsilon
+            weights[i] = weight - rate * first[i] / scale
         }
-        state[0] = first
-        state[1] = second
-    }
-
-    /// Takes an array out of its place, so that changing it copies nothing.
-    private func exchange(_ array: inout [Float]) -> [Float] {
-        var taken: [Float] = []
-        swap(&taken, &array)
-        return taken
     }
 }

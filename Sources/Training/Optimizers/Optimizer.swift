@@ -1,3 +1,5 @@
+public import Kernels
+
 /// The update rule of an optimiser.
 public enum UpdateRule: Sendable, Hashable {
     /// w <- w - lr g
@@ -50,10 +52,12 @@ public struct Optimizer: Sendable {
         }
     }
 
-    /// Takes one step: every parameter moves by its own gradient. Gradients are not changed.
+    /// Takes one step: every parameter moves by its own gradient times `gradientScale`. Gradients are not changed.
+    ///
+    /// Elements move independently, so the result does not depend on the number of the pool's threads.
     public mutating func step(
         learningRate: Double, parameters: [UnsafeMutableBufferPointer<Float>],
-        gradients: [UnsafeBufferPointer<Float>]
+        gradients: [UnsafeBufferPointer<Float>], gradientScale: Float = 1, pool: ThreadPool
     ) {
         precondition(parameters.count == state.count && gradients.count == state.count, "another number of parameters")
         stepCount += 1
@@ -61,39 +65,77 @@ public struct Optimizer: Sendable {
             let (parameter, gradient) = (parameters[index], gradients[index])
             precondition(parameter.count == gradient.count, "a gradient of another size")
             precondition(state[index].allSatisfy { $0.count == parameter.count }, "a parameter of another size")
-            switch rule {
-            case .sgd: stepSGD(learningRate, parameter, gradient)
-            case .momentum(let factor, let nesterov):
-                stepMomentum(learningRate, factor, nesterov, parameter, gradient, &state[index][0])
-            case .adam(let beta1, let beta2, let epsilon):
-                let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
-                moments.step(parameter, gradient, &state[index], shrink: 1, decay: Float(weightDecay))
-            case .adamW(let beta1, let beta2, let epsilon):
-                let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
-                let shrink = Float(1 - learningRate * weightDecay)
-                moments.step(parameter, gradient, &state[index], shrink: shrink, decay: 0)
+            let move = movement(learningRate)
+            Self.withBuffers(of: &state[index]) { state in
+                pool.forRanges(parameter.count, grain: 16_384) { range, _ in
+                    move(Elements(range, parameter, gradient, state, gradientScale))
+                }
             }
         }
     }
 
-    private func stepSGD(
-        _ learningRate: Double, _ parameter: UnsafeMutableBufferPointer<Float>, _ gradient: UnsafeBufferPointer<Float>
-    ) {
-        let (rate, decay) = (Float(learningRate), Float(weightDecay))
-        for i in parameter.indices { parameter[i] -= rate * (gradient[i] + decay * parameter[i]) }
+    /// Lends the state buffers of one parameter, which an array cannot lend two at a time.
+    private static func withBuffers(of state: inout [[Float]], _ body: ([UnsafeMutableBufferPointer<Float>]) -> Void) {
+        guard state.count == 2 else {
+            if state.isEmpty { body([]) } else { state[0].withUnsafeMutableBufferPointer { body([$0]) } }
+            return
+        }
+        var second: [Float] = []
+        swap(&second, &state[1])
+        state[0].withUnsafeMutableBufferPointer { first in
+            second.withUnsafeMutableBufferPointer { body([first, $0]) }
+        }
+        swap(&second, &state[1])
     }
 
-    private func stepMomentum(
-        _ learningRate: Double, _ factor: Double, _ nesterov: Bool, _ parameter: UnsafeMutableBufferPointer<Float>,
-        _ gradient: UnsafeBufferPointer<Float>, _ velocity: inout [Float]
-    ) {
-        let (rate, mu, decay) = (Float(learningRate), Float(factor), Float(weightDecay))
-        velocity.withUnsafeMutableBufferPointer { velocity in
-            for i in parameter.indices {
-                let slope = gradient[i] + decay * parameter[i]
-                velocity[i] = mu * velocity[i] + slope
-                parameter[i] -= rate * (nesterov ? slope + mu * velocity[i] : velocity[i])
+    /// A stretch of one parameter with its gradient and state.
+    struct Elements {
+        let count: Int
+        let weights: UnsafeMutablePointer<Float>
+        let gradient: UnsafePointer<Float>
+        let state: [UnsafeMutablePointer<Float>]
+        let scale: Float
+
+        init(
+            _ range: Range<Int>, _ weights: UnsafeMutableBufferPointer<Float>, _ gradient: UnsafeBufferPointer<Float>,
+            _ state: [UnsafeMutableBufferPointer<Float>], _ scale: Float
+        ) {
+            count = range.count
+            self.weights = weights.baseAddress! + range.lowerBound
+            self.gradient = gradient.baseAddress! + range.lowerBound
+            self.state = state.map { $0.baseAddress! + range.lowerBound }
+            self.scale = scale
+        }
+    }
+
+    /// This step's update of any stretch.
+    private func movement(_ learningRate: Double) -> (Elements) -> Void {
+        let (rate, decay) = (Float(learningRate), Float(weightDecay))
+        switch rule {
+        case .sgd:
+            return { elements in
+                let weights = elements.weights
+                for i in 0..<elements.count {
+                    weights[i] -= rate * (elements.scale * elements.gradient[i] + decay * weights[i])
+                }
             }
+        case .momentum(let factor, let nesterov):
+            let mu = Float(factor)
+            return { elements in
+                let (weights, velocity) = (elements.weights, elements.state[0])
+                for i in 0..<elements.count {
+                    let slope = elements.scale * elements.gradient[i] + decay * weights[i]
+                    velocity[i] = mu * velocity[i] + slope
+                    weights[i] -= rate * (nesterov ? slope + mu * velocity[i] : velocity[i])
+                }
+            }
+        case .adam(let beta1, let beta2, let epsilon):
+            let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
+            return { moments.step($0, shrink: 1, decay: decay) }
+        case .adamW(let beta1, let beta2, let epsilon):
+            let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
+            let shrink = Float(1 - learningRate * weightDecay)
+            return { moments.step($0, shrink: shrink, decay: 0) }
         }
     }
 }
