@@ -2,14 +2,15 @@
 SWIFT_TEST = swift test -c release -Xswiftc -enable-testing
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build demo test bench conformance proto format lint
+.PHONY: help setup build demo test bench bench-peers conformance proto format lint
 
 help:
 	@echo "make setup         install the Debian packages that the build needs (root or sudo)"
 	@echo "make build         build .build/release/dponnx"
 	@echo "make demo          set up, build, train a CNN privately on Fashion-MNIST and evaluate it"
 	@echo "make test          set up and run every test"
-	@echo "make bench         time private training beside ordinary training"
+	@echo "make bench         time private training beside ordinary training, every clipping mode"
+	@echo "make bench-peers   time private training beside PyTorch, Opacus and fastDP"
 	@echo "make conformance   run the tests of an installed onnx package: ONNX=<its folder>"
 	@echo "make proto         generate the C code for ONNX files anew"
 	@echo "make format        format the Swift sources; make lint only checks them"
@@ -28,10 +29,15 @@ demo:
 test: setup
 	$(SWIFT_TEST)
 
-bench:
-	@scripts/setup.sh dataset-fashion-mnist
+bench: setup
 	swift build -c release --product dponnx
+	@Benchmarks/models.sh
 	@Benchmarks/modes.sh
+
+bench-peers: setup
+	swift build -c release --product dponnx
+	@Benchmarks/models.sh opacus fastdp
+	@Benchmarks/peers.sh
 
 # Newer releases of onnx hold their node tests as code only: Conformance/make_node_tests.py writes them to a folder.
 conformance: setup

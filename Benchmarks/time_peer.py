@@ -1,9 +1,9 @@
-"""Times training steps of a benchmark model in PyTorch, Opacus or fastDP; prints seconds per step and peak memory.
+"""Times training steps of a benchmark model in PyTorch, Opacus or fastDP: prints samples per second (median) and peak
+resident bytes.
 
 usage: time_peer.py torch|opacus|fastdp WORKLOAD [STEPS]
 """
 
-import json
 import resource
 import statistics
 import sys
@@ -82,7 +82,6 @@ def main():
     inputs = workload.inputs(workload.batch)
     shape = (workload.batch, workload.positions) if workload.positions else (workload.batch,)
     labels = torch.randint(0, workload.classes, shape)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step = {"torch": torch_step, "opacus": opacus_step, "fastdp": fastdp_step}[kind](module, workload, inputs, labels)
     seconds = []
     for index in range(steps + 2):
@@ -91,10 +90,7 @@ def main():
         if index >= 2:
             seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({
-        "kind": kind, "workload": name, "seconds_min": min(seconds), "seconds_median": statistics.median(seconds),
-        "samples_per_second": workload.batch / statistics.median(seconds), "peak_rss_bytes": peak << 10,
-        "growth_bytes": (peak - before) << 10}))
+    print(workload.batch / statistics.median(seconds), peak << 10)
 
 
 main()
