@@ -58,7 +58,7 @@ public struct ModelImporter {
     public static func importGraph(of model: ONNXModel) throws -> ImportedGraph {
         var opsets: [String: Int] = [:]
         for entry in model.opsetImports { opsets[entry.domain] = entry.version }
-        return try ModelImporter(model).importGraph(model.graph, Scope(opsets: opsets))
+        return SampleSorting.removed(from: try ModelImporter(model).importGraph(model.graph, Scope(opsets: opsets)))
     }
 
     private init(_ model: ONNXModel) {
