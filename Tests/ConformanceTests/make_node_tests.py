@@ -4,6 +4,7 @@ attention and rotations, of which onnxruntime has only a part, are left to the r
 Run in any folder; needs the Python packages onnx, numpy and onnxruntime. An operator is written as a line of ONNX's own
 text format; `outputs` are what the model returns.
 """
+import json
 import pathlib
 import shutil
 
@@ -14,7 +15,8 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 ROOT = pathlib.Path(__file__).parent / "NodeTests"
-TYPES = {"float32": "float", "float64": "double", "float16": "float16", "int64": "int64", "int32": "int32", "bool": "bool"}
+TYPES = {"float32": "float", "float64": "double", "float16": "float16", "int64": "int64", "int32": "int32", "bool": "bool",
+         "int8": "int8", "uint8": "uint8"}
 
 
 def port(name, value):
@@ -37,10 +39,11 @@ def reference_results(model, names, inputs):
     return ReferenceEvaluator(named).run(names, inputs)
 
 
-def write(name, opset, body, outputs, initializers=None, compute=onnxruntime_results, **inputs):
+def write(name, opset, body, outputs, initializers=None, compute=onnxruntime_results, atol=None, is_onnx=True, **inputs):
     ports = ", ".join(port(key, value) for key, value in inputs.items())
     names = outputs.split()
-    header = f'<ir_version: 7, opset_import: ["" : {opset}]> g ({ports}) => ({", ".join(names)})'
+    domains = f'"" : {opset}' + (', "com.microsoft" : 1' if "com.microsoft" in body else "")
+    header = f'<ir_version: 7, opset_import: [{domains}]> g ({ports}) => ({", ".join(names)})'
     model = onnx.parser.parse_model(f"{header} {{ {body} }}")
     for key, value in (initializers or {}).items():
         model.graph.initializer.append(numpy_helper.from_array(value, key))
@@ -49,11 +52,15 @@ def write(name, opset, body, outputs, initializers=None, compute=onnxruntime_res
     for output, value in zip(model.graph.output, results):
         kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, kind, value.shape))
-    onnx.checker.check_model(model)
+    if is_onnx:
+        onnx.checker.check_model(model)
     folder = ROOT / f"test_{name}"
     data = folder / "test_data_set_0"
     data.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    if atol:
+        # What cancels to zero is left with the rounding errors of another order of summation.
+        (folder / "data.json").write_text(json.dumps({"rtol": 1e-3, "atol": atol}))
     for kind, values in (("input", inputs.values()), ("output", results)):
         for index, value in enumerate(values):
             tensor = numpy_helper.from_array(np.asarray(value))
@@ -395,7 +402,182 @@ def control_flow():
          "sizes": integers(2, 1)}, x=floats(2, 3), y=floats(2, 3, shift=1), z=floats(2, 3, shift=2))
 
 
+def resampling():
+    x = floats(1, 2, 4, 5)
+    whole = {"scales": np.array([1, 1, 2, 1.6], np.float32), "smaller": np.array([1, 1, 0.6, 0.5], np.float32),
+             "sizes": integers(1, 2, 3, 7), "pair": integers(3, 7)}
+    write("resize", 19, """
+        a = Resize<mode = "linear">(x, , scales)
+        b = Resize<mode = "linear", coordinate_transformation_mode = "align_corners">(x, , , sizes)
+        c = Resize<mode = "linear", coordinate_transformation_mode = "pytorch_half_pixel">(x, , smaller)
+        d = Resize<mode = "cubic">(x, , scales)
+        e = Resize<mode = "cubic", exclude_outside = 1, cubic_coeff_a = -0.5>(x, , smaller)
+        f = Resize<mode = "linear", antialias = 1>(x, , smaller)
+        h = Resize<mode = "nearest">(x, , scales)
+        i = Resize<mode = "nearest", nearest_mode = "floor", coordinate_transformation_mode = "asymmetric">(x, , , sizes)
+        j = Resize<mode = "nearest", nearest_mode = "ceil", axes = [2, 3]>(x, , , pair)""",
+        "a b c d e f h i j", whole, x=x)
+    write("upsample", 9, """
+        a = Upsample<mode = "nearest">(x, scales)
+        b = Upsample<mode = "linear">(x, twice)""",
+        "a b", {"scales": whole["scales"], "twice": np.array([1, 1, 2, 3], np.float32)}, x=x)
+    grid = floats(1, 3, 2, 2, scale=1.3)
+    write("grids", 20, """
+        a = GridSample<mode = "linear">(x, grid)
+        b = GridSample<mode = "linear", padding_mode = "border", align_corners = 1>(x, grid)
+        c = GridSample<mode = "linear", padding_mode = "reflection">(x, grid)
+        d = GridSample<mode = "nearest", padding_mode = "reflection", align_corners = 1>(x, grid)
+        e = GridSample<mode = "cubic">(x, grid)
+        f = GridSample<mode = "cubic", padding_mode = "border">(x, grid)
+        h = GridSample<mode = "cubic", padding_mode = "reflection", align_corners = 1>(x, grid)
+        i = AffineGrid(theta, size)
+        j = AffineGrid<align_corners = 1>(theta, size)""", "a b c d e f h i j",
+        {"size": integers(2, 3, 2, 3)}, x=x, grid=grid, theta=floats(2, 2, 3))
+    write("regions", 16, """
+        a = RoiAlign<output_height = 2, output_width = 3, sampling_ratio = 2>(y, rois, images)
+        b = RoiAlign<output_height = 2, output_width = 2>(y, rois, images)
+        c = RoiAlign<output_height = 2, output_width = 2, sampling_ratio = 1, mode = "max", spatial_scale = 0.5,
+                     coordinate_transformation_mode = "output_half_pixel">(y, rois, images)""", "a b c",
+        {"images": integers(1, 0), "rois": np.array([[0.3, 0.4, 3.2, 2.9], [1.1, 0.2, 4.6, 3.3]], np.float32)},
+        y=floats(2, 2, 4, 5))
+    write("deformable", 19, """
+        a = DeformConv<group = 2, offset_group = 2, strides = [1, 2], pads = [1, 0, 0, 1]>(y, w, offset, bias, mask)""",
+        "a", {"w": floats(2, 2, 2, 2), "bias": floats(2)},
+        y=floats(1, 4, 3, 4), offset=floats(1, 16, 3, 2, scale=1.2), mask=floats(1, 8, 3, 2, shift=1))
+
+
+def transposed_convolutions():
+    write("transposed_convolutions", 11, """
+        a = ConvTranspose<strides = [2, 1], pads = [1, 0, 0, 1], dilations = [1, 2]>(x, w, bias)
+        b = ConvTranspose<strides = [2, 3], output_padding = [1, 2], group = 2>(x, pair)
+        c = ConvTranspose<strides = [2, 2], auto_pad = "SAME_UPPER">(x, w)
+        d = ConvTranspose<strides = [2, 2], output_shape = [6, 8]>(x, w)
+        e = ConvTranspose<strides = [2]>(line, lines)""", "a b c d e",
+        {"w": floats(2, 3, 2, 3), "bias": floats(3), "pair": floats(2, 1, 2, 2), "lines": floats(2, 2, 3)},
+        x=floats(1, 2, 3, 4), line=floats(1, 2, 4))
+    write("columns_to_image", 18, "a = Col2Im<strides = [1, 2], pads = [0, 1, 0, 1]>(x, image, block)", "a",
+          {"image": integers(3, 5), "block": integers(2, 3)}, x=floats(1, 12, 6))
+
+
+def contractions():
+    write("einsum", 13, """
+        a = Einsum<equation = "bij,jk->bik">(x, w)
+        b = Einsum<equation = "bij,bkj->bki">(x, x)
+        c = Einsum<equation = "...ij->...ji">(x)
+        d = Einsum<equation = "bii">(square)
+        e = Einsum<equation = "bi,ij,bj->b">(v, m, u)""", "a b c d e",
+        {"w": floats(4, 2), "m": floats(3, 4)},
+        x=floats(2, 3, 4), square=floats(2, 3, 3), v=floats(2, 3, shift=0.2), u=floats(2, 4, shift=-0.1))
+    write("losses", 13, """
+        a = NegativeLogLikelihoodLoss<reduction = "none">(x, t)
+        b = NegativeLogLikelihoodLoss<reduction = "mean", ignore_index = 1>(x, t, w)
+        c = SoftmaxCrossEntropyLoss<reduction = "none", ignore_index = 2>(x, t)
+        d, e = SoftmaxCrossEntropyLoss<reduction = "mean">(x, t, w)
+        f = SoftmaxCrossEntropyLoss<reduction = "sum">(x, t)""", "a b c d e f",
+        {"w": np.array([0.5, 2, 1], np.float32)}, x=floats(2, 3, 4), t=integers([1, 0, 2, 1], [0, 0, 1, 2]))
+    write("determinants", 11, "a = Det(x)", "a", x=floats(2, 3, 3))
+
+
+def planes():
+    x = floats(1, 2, 4, 5)
+    write("norm_pools", 18, """
+        a = LpPool<kernel_shape = [2, 3], pads = [1, 0, 0, 1], strides = [2, 1]>(x)
+        b = LpPool<kernel_shape = [2, 2], p = 3>(x)
+        c = GlobalLpPool(x)
+        d = Hardmax<axis = 2>(x)
+        m, n = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(even)
+        e = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(m, n)
+        f = CenterCropPad<axes = [3, 2]>(x, shape)""", "a b c d e f", {"shape": integers(3, 7)}, x=x, even=floats(1, 2, 4, 4))
+    write("reversals", 11, """
+        a = ReverseSequence<batch_axis = 1, time_axis = 0>(x, lengths)
+        b = BitShift<direction = "LEFT">(u, shift)
+        c = BitShift<direction = "RIGHT">(u, shift)""", "a b c", {"shift": np.array([1, 3, 2], np.uint8)},
+        x=floats(4, 2, 2), lengths=integers(3, 1), u=np.array([200, 7, 255], np.uint8))
+
+
+def signals():
+    write("transforms", 20, """
+        a = DFT(x, , axis)
+        b = DFT<onesided = 1>(x, , axis)
+        c = DFT<inverse = 1>(z, length, axis)
+        e = HannWindow(size)
+        f = BlackmanWindow<periodic = 0>(size)
+        h = HammingWindow(size)""", "a b c e f h",
+        {"axis": np.array(1, np.int64), "length": np.array(4, np.int64), "size": np.array(5, np.int64)},
+        atol=2e-6, x=floats(2, 6, 1), z=floats(2, 5, 2))
+    write("short_time_transforms", 17, """
+        a = STFT(x, step, window)
+        b = STFT<onesided = 0>(x, step, , length)""", "a b",
+        {"step": np.array(3, np.int64), "window": floats(4, shift=1), "length": np.array(5, np.int64)}, atol=2e-6,
+        x=floats(2, 11, 1))
+
+
+def quantization():
+    byte = lambda *values: np.array(values, np.uint8)
+    number = lambda value: np.array(value, np.float32)
+    write("quantization", 13, """
+        a = QuantizeLinear(x, s, z)
+        b = QuantizeLinear<axis = 1>(x, scales, signed)
+        c = DequantizeLinear(a, s, z)
+        d = DequantizeLinear<axis = 1>(b, scales, signed)
+        e, f, h = DynamicQuantizeLinear(x)
+        i = MatMulInteger(a, w, z, wz)
+        j = QLinearMatMul(a, s, z, w, ws, wz, ys, z)""", "a b c d e f h i j",
+        {"s": number(0.03), "z": np.array(120, np.uint8), "scales": np.array([0.02, 0.1, 0.5], np.float32),
+         "signed": np.array([3, -4, 0], np.int8), "w": byte([7, 250], [0, 3], [99, 128]), "ws": number(0.02),
+         "wz": np.array(128, np.uint8), "ys": number(0.1)}, x=floats(2, 3, scale=3))
+    write("integer_convolutions", 10, """
+        a = ConvInteger<pads = [1, 0, 1, 0]>(x, w, z, wz)
+        b = QLinearConv<pads = [0, 1, 0, 1], strides = [1, 2]>(x, s, z, w, scales, zeros, ys, z, bias)""", "a b",
+        {"w": (np.arange(16) * 37 % 251).reshape(2, 2, 2, 2).astype(np.uint8), "z": np.array(120, np.uint8),
+         "wz": np.array(128, np.uint8), "zeros": byte(128, 128), "s": number(0.02),
+         "scales": np.array([0.01, 0.03], np.float32), "ys": number(0.2), "bias": integers(100, -2000, kind=np.int32)},
+        x=(np.arange(24) * 53 % 256).reshape(1, 2, 3, 4).astype(np.uint8))
+
+
+def runtime():
+    x, skip = floats(2, 3, 4), floats(2, 3, 4, shift=0.3)
+    rows = {"gamma": floats(4, shift=1), "beta": floats(4), "bias": floats(4, shift=-0.2)}
+    write("fused_products", 13, """
+        a = com.microsoft.FusedMatMul<transB = 1, alpha = 0.5>(x, y)
+        b = com.microsoft.FusedMatMul<transA = 1>(x, y)
+        c = com.microsoft.FusedGemm<activation = "LeakyRelu", activation_alpha = 0.2, transB = 1>(m, w, bias)
+        d = com.microsoft.FusedConv<activation = "Relu", pads = [1, 1, 1, 1]>(plane, kernel, shift)
+        e = com.microsoft.FusedConv<activation = "Clip", activation_params = [-0.5, 0.5]>(plane, kernel)
+        f = com.microsoft.BiasGelu(x, bias)
+        h = com.microsoft.FastGelu(x, bias)
+        i = com.microsoft.QuickGelu(x)
+        j = com.microsoft.Gelu(x)""", "a b c d e f h i j",
+        {"bias": floats(4), "w": floats(4, 4), "kernel": floats(2, 2, 3, 3), "shift": floats(2)},
+        x=x, y=skip, m=floats(2, 4, shift=0.1), plane=floats(1, 2, 4, 3))
+    write("fused_normalizations", 13, """
+        a, , , sum = com.microsoft.SkipLayerNormalization<epsilon = 0.01>(x, skip, gamma, beta, bias)
+        b = com.microsoft.SkipSimplifiedLayerNormalization(x, skip, gamma)
+        c = SimplifiedLayerNormalization<axis = -1, epsilon = 0.001>(x, gamma)
+        d = LayerNormalization<axis = -1>(x, gamma, beta)
+        e, count = com.microsoft.EmbedLayerNormalization(ids, segments, words, places, kinds, gamma, beta, mask)""",
+        "a sum b c d e count", {**rows, "words": floats(7, 4), "places": floats(5, 4, shift=0.1), "kinds": floats(2, 4)},
+        is_onnx=False, x=x, skip=skip, ids=integers([3, 0, 6], [1, 1, 2], kind=np.int32),
+        segments=integers([0, 0, 1], [0, 1, 1], kind=np.int32), mask=integers([1, 1, 0], [1, 1, 1], kind=np.int32))
+    write("fused_attention", 13, """
+        a = com.microsoft.Attention<num_heads = 2>(x, weights, joint)
+        b = com.microsoft.Attention<num_heads = 2, unidirectional = 1>(x, weights, joint, mask)
+        c = com.microsoft.Attention<num_heads = 2>(x, weights, joint, lengths)
+        d, present = com.microsoft.Attention<num_heads = 2, unidirectional = 1>(x, weights, joint, , past)
+        e = com.microsoft.MultiHeadAttention<num_heads = 2>(x, key, value, joint, mask)
+        f = com.microsoft.MultiHeadAttention<num_heads = 2, scale = 0.3>(x, key, value, , , added)
+        h, k, v = com.microsoft.MultiHeadAttention<num_heads = 2>(x, key, value, , , , past_k, past_k)
+        i = com.microsoft.RotaryEmbedding(x, positions, cos, sin)
+        j = com.microsoft.RotaryEmbedding<interleaved = 1>(heads, first, cos, sin)""", "a b c d present e f h k v i j",
+        {"weights": floats(4, 12), "joint": floats(12), "past": floats(2, 2, 2, 1, 2), "past_k": floats(2, 2, 1, 2),
+         "cos": np.cos(floats(6, 1, scale=3)), "sin": np.sin(floats(6, 1, scale=3)), "added": floats(1, 2, 3, 3)},
+        x=x, key=skip, value=floats(2, 3, 4, shift=-0.4), mask=integers([1, 1, 0], [0, 1, 1], kind=np.int32),
+        lengths=integers(2, 3, kind=np.int32), positions=integers([0, 5, 2], [3, 3, 1]), heads=floats(2, 2, 3, 2),
+        first=integers(2))
+
+
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
-    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences, control_flow):
+    for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences,
+                   control_flow, resampling, transposed_convolutions, contractions, planes, signals, quantization, runtime):
         family()

@@ -74,32 +74,14 @@ import Testing
     /// One sample is one run, with its own rows of the mask and of the lengths.
     @Test(arguments: [gradientCases[1], gradientCases[3], gradientCases[4], gradientCases[9], gradientCases[10]])
     func samplesStayApart(_ example: OperatorCase) throws {
-        let first = BatchFactor(axis: 0)
         let batch = example.inputs.map { input in
             // Float tensors of rank 2 are the same for all samples.
             input.flatMap {
-                $0.type.shape[0] == 2 && ($0.type.rank != 2 || $0.type.elementType == .int64) ? first : nil
+                $0.type.shape[0] == 2 && ($0.type.rank != 2 || $0.type.elementType == .int64)
+                    ? BatchFactor(axis: 0) : nil
             }
         }
-        var whole = try example.expand(batchSize: 2, batch: batch)
-        #expect(whole.builder.mixingNodes.isEmpty)
-        for output in whole.outputs { #expect(whole.builder.graph[output].batch == .factor(first)) }
-        whole.builder.addOutput("y", whole.outputs[0])
-        func named(_ inputs: [Constant?]) -> [String: Constant] {
-            Dictionary(
-                uniqueKeysWithValues: inputs.enumerated().compactMap { index, input in input.map { ("\(index)", $0) } })
-        }
-        let expected = try #require(evaluate(whole.builder.finish(), inputs: named(example.inputs))["y"])
-        for sample in 0..<2 {
-            var one = example
-            one.inputs = zip(example.inputs, batch).map { input, factor in
-                factor.map { input!.sample(sample, of: $0) } ?? input
-            }
-            var alone = try one.expand()
-            alone.builder.addOutput("y", alone.outputs[0])
-            let result = try #require(evaluate(alone.builder.finish(), inputs: named(one.inputs))["y"])
-            #expect(relativeError(result.doubles, expected.sample(sample, of: first).doubles) < 1e-6)
-        }
+        try example.checkSamplesStayApart(batch, batchSize: 2)
     }
 
     @Test func attentionOverTheBatchMixesSamples() throws {

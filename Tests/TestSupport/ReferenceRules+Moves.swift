@@ -32,6 +32,38 @@ private func padSource(_ position: Int, _ size: Int, _ mode: PadMode?) -> Int? {
     }
 }
 
+func oneHotEncoding(_ operation: OneHotEncoding, _ output: [Int]) -> ReferenceRule {
+    let all = places(of: output)
+    var indices = output
+    indices.remove(at: operation.axis)
+    let strides = indices.rowMajorStrides
+    return { values in
+        [
+            all.map { place in
+                var rest = place
+                let entry = rest.remove(at: operation.axis)
+                let index = Int(values[0][zip(rest, strides).reduce(0) { $0 + $1.0 * $1.1 }])
+                return values[1][(index < 0 ? index + operation.depth : index) == entry ? 1 : 0]
+            }
+        ]
+    }
+}
+
+func argumentSearch(_ operation: ArgumentSearch, _ shape: [Int]) -> ReferenceRule {
+    let (size, inner) = (shape[operation.axis], shape[(operation.axis + 1)...].elementCount)
+    return { values in
+        let lines = shape[..<operation.axis].elementCount * inner
+        return [
+            (0..<lines).map { line in
+                let entries = (0..<size).map { values[0][line / inner * size * inner + line % inner + $0 * inner] }
+                let extreme = operation.extreme == .max ? entries.max()! : entries.min()!
+                let place = operation.selectsLast ? entries.lastIndex(of: extreme) : entries.firstIndex(of: extreme)
+                return Double(place!)
+            }
+        ]
+    }
+}
+
 func cumulativeSum(_ operation: CumulativeSum, _ shape: [Int]) -> ReferenceRule {
     let axis = operation.axis
     let stride = shape.rowMajorStrides[axis]

@@ -134,6 +134,42 @@ func convolution(_ geometry: ConvolutionGeometry, _ shapes: [[Int]], _ output: [
     }
 }
 
+/// The adjoint: every product that a convolution of the output makes goes the other way.
+func transposedConvolution(_ geometry: ConvolutionGeometry, _ shapes: [[Int]], _ output: [Int]) -> ReferenceRule {
+    let forward = convolution(geometry, [output, shapes[1]], shapes[0])
+    let count = output.elementCount
+    return { values in
+        // Entry k of the result is <x, convolution of the k-th unit tensor>.
+        var unit = [Double](repeating: 0, count: count)
+        return [
+            (0..<count).map { element in
+                unit[element] = 1
+                defer { unit[element] = 0 }
+                return zip(values[0], forward([unit, values[1]])[0]).reduce(0) { $0 + $1.0 * $1.1 }
+            }
+        ]
+    }
+}
+
+func axisResampling(_ operation: AxisResampling, _ shape: [Int]) -> ReferenceRule {
+    let map = operation.map
+    let inner = shape[(operation.axis + 1)...].elementCount
+    return { values in
+        var result: [Double] = []
+        for outer in 0..<shape[..<operation.axis].elementCount {
+            for row in 0..<map.count {
+                for i in 0..<inner {
+                    result.append(
+                        (map.starts[row]..<map.starts[row + 1]).reduce(0) { sum, k in
+                            sum + Double(map.weights[k]) * values[0][(outer * map.columns + map.indices[k]) * inner + i]
+                        })
+                }
+            }
+        }
+        return [result]
+    }
+}
+
 func gathering(_ axis: Int, _ shapes: [[Int]]) -> ReferenceRule {
     let (outer, size) = (shapes[0][..<axis].elementCount, shapes[0][axis])
     let inner = shapes[0][(axis + 1)...].elementCount

@@ -40,6 +40,14 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
     case let operation as RowNormalization: return rowNormalization(operation, shapes[0])
     case let operation as Softmax: return softmax(operation, shapes[0])
     case let operation as MatrixProduct: return matrixProduct(operation, shapes, outputs[0].shape)
+    case let operation as TransposedConvolution:
+        return transposedConvolution(operation.geometry, shapes, outputs[0].shape)
+    case let operation as AxisResampling: return axisResampling(operation, shapes[0])
+    case is Convert:
+        guard outputs[0].elementType == .int64 else { return { $0 } }
+        return { values in [values[0].map { $0.rounded(.towardZero) }] }
+    case let operation as OneHotEncoding: return oneHotEncoding(operation, outputs[0].shape)
+    case let operation as ArgumentSearch: return argumentSearch(operation, shapes[0])
     case let operation as Convolution: return convolution(operation.geometry, shapes, outputs[0].shape)
     case let operation as Gathering: return gathering(operation.axis, shapes)
     case let operation as Recurrence: return recurrence(operation, shapes)

@@ -2,7 +2,7 @@
 ///
 /// Each throws `unsupportedType` for an element type that has no such values. Sizes have been checked on loading.
 extension ONNXTensor {
-    /// The elements of a float32, float64, float16 or bfloat16 tensor; float64 is rounded to nearest.
+    /// The elements of a float tensor of 4 to 64 bits; float64 is rounded to nearest.
     public func floats() throws(ONNXFormatError) -> [Float] {
         let storage = try storage()
         switch storage.type {
@@ -12,15 +12,27 @@ extension ONNXTensor {
             return elements(storage, UInt16.self) { Float(Float16(bitPattern: UInt16(truncatingIfNeeded: $0))) }
         case .bfloat16:
             return elements(storage, UInt16.self) { Float(bitPattern: UInt32(truncatingIfNeeded: $0 & 0xFFFF) << 16) }
-        default: throw unsupported("floating-point")
+        case .float8E8M0: return elements(storage, UInt8.self) { Self.powerOfTwo(UInt8(truncatingIfNeeded: $0)) }
+        case .float4E2M1:
+            let format = NarrowFloat(.float4E2M1)!
+            return packed(storage).map(format.value)
+        default:
+            guard let format = NarrowFloat(storage.type) else { throw unsupported("floating-point") }
+            return elements(storage, UInt8.self) { format.value(UInt8(truncatingIfNeeded: $0)) }
         }
+    }
+
+    /// A scale of the Microscaling Formats, which is an exponent alone.
+    private static func powerOfTwo(_ code: UInt8) -> Float {
+        code == .max ? .nan : Float(sign: .plus, exponent: Int(code) - 127, significand: 1)
     }
 
     /// The elements of a floating-point, integer or Boolean tensor; 64-bit integers are rounded to nearest.
     public func doubles() throws(ONNXFormatError) -> [Double] {
         switch elementType {
         case .float64: return elements(try storage(), Double.self) { Double(bitPattern: $0) }
-        case .float32, .float16, .bfloat16: return try floats().map(Double.init)
+        case .float32, .float16, .bfloat16, .float8E8M0: return try floats().map(Double.init)
+        case _ where NarrowFloat(elementType) != nil: return try floats().map(Double.init)
         case .uint64: return elements(try storage(), UInt64.self) { Double($0) }
         default: return try int64s().map(Double.init)
         }
@@ -113,18 +125,26 @@ extension ONNXTensor {
 
     /// Integers of 4 or 2 bits, the first in the lowest bits of each byte or `int32_data` entry.
     private func packedIntegers(_ storage: TensorStorage) -> [Int64] {
+        let width = Int64(storage.type.bitWidth!)
+        let isSigned = storage.type == .int4 || storage.type == .int2
+        return packed(storage).map { code in
+            let value = Int64(code)
+            return isSigned && value >> (width - 1) == 1 ? value - 1 << width : value
+        }
+    }
+
+    /// The codes of elements of 4 or 2 bits.
+    private func packed(_ storage: TensorStorage) -> [UInt8] {
         let width = storage.type.bitWidth!
         let perEntry = 8 / width
-        let isSigned = storage.type == .int4 || storage.type == .int2
         return (0..<storage.count).map { index in
             let entry: UInt8 =
                 switch storage.place {
                 case .bytes(let bytes): bytes[index / perEntry]
                 case .int32s(let entries): UInt8(truncatingIfNeeded: entries[index / perEntry])
-                default: preconditionFailure("integers below a byte are in raw_data or int32_data")
+                default: preconditionFailure("elements below a byte are in raw_data or int32_data")
                 }
-            let value = Int64(entry >> UInt8(index % perEntry * width)) & (1 << Int64(width) - 1)
-            return isSigned && value >> Int64(width - 1) == 1 ? value - 1 << Int64(width) : value
+            return entry >> UInt8(index % perEntry * width) & (1 << UInt8(width) - 1)
         }
     }
 

@@ -6,7 +6,7 @@ enum RotaryEmbedding {
 
     /// (x1 cos - x2 sin, x1 sin + x2 cos) for the first `rotary_embedding_dim` features of each head; the others stay.
     @Sendable
-    private static func rotate(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
+    static func rotate(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let input = try node.input(0)
         let shape = node.shape(input)
         let (x, headAxis) = try split(input, in: &node)

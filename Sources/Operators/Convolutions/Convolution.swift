@@ -54,18 +54,9 @@ public struct Convolution: ExecutableOperation {
             )
             .at("\(node.origin)")
         }
-        let (x, weight) = (node.inputs[0], builder.shape(of: node.inputs[1]))
-        let images = builder.shape(of: x)[0]
-        if images == builder.batchSize {
-            return ConvolutionSite(x: x, g: gradient, geometry: geometry, weightShape: weight, in: builder)
-        }
-        // Several images belong to one sample (frames, crops): its gradient is the sum of theirs.
-        let factor = builder.graph[x].batch.factor ?? BatchFactor(axis: 0)
-        let outer = builder.batchSize == 1 ? 1 : factor.outer
-        let each = try builder.emit(ConvolutionPerSampleGradients(geometry, weightShape: weight), x, gradient)
-        let split = try builder.view(each, [outer, builder.batchSize, images / (outer * builder.batchSize)] + weight)
-        return PerSampleSite(
-            gradients: try builder.sum(split, axes: [0, 2]), shape: weight, rule: "convolution")
+        let x = node.inputs[0]
+        return try builder.convolutionSite(
+            x: x, g: gradient, images: x, geometry, weightShape: builder.shape(of: node.inputs[1]))
     }
 
     public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {

@@ -7,7 +7,7 @@ enum ConvolutionOperators {
     }
 
     @Sendable
-    private static func convolution(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
+    static func convolution(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let (x, weight) = (try node.input(0), try node.input(1))
         let (shape, weightShape) = (node.shape(x), node.shape(weight))
         guard shape.count >= 3, weightShape.count == shape.count else {

@@ -23,6 +23,7 @@ enum PoolingOperators {
         var results = try node.builder.emitAll(MaxPooling(try geometry(node, x)), [floats])
         if isInteger { results[0] = try node.builder.convert(results[0], to: .int64) }
         guard node.node.outputs.count > 1, !node.node.outputs[1].isEmpty else { return [results[0]] }
+        node.outputElementTypes[1] = .int64
         let flattening = FlattenedIndices(
             spatial: Array(node.shape(x)[2...]), isColumnMajor: try node.flag("storage_order"))
         return [results[0], try node.emit(flattening, results[1])]
@@ -35,7 +36,7 @@ enum PoolingOperators {
         return [try node.emit(pooling, x)]
     }
 
-    private static func geometry(_ node: Expansion, _ x: ValueID) throws(GraphError) -> PoolingGeometry {
+    static func geometry(_ node: Expansion, _ x: ValueID) throws(GraphError) -> PoolingGeometry {
         let spatial = Array(try node.spatialShape(x))
         let attributes = try SpatialAttributes(node, spatial: spatial)
         return PoolingGeometry(

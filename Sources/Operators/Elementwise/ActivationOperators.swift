@@ -61,6 +61,14 @@ public enum ActivationOperators {
             StandardOperator("Swish", since: 24) { node throws(GraphError) in
                 [try gated(&node, alpha: try node.float("alpha", default: 1))]
             },
+            StandardOperator("SwiGLU", since: 28) { node throws(GraphError) in
+                let (gate, value) = (try node.input(0), try node.input(1))
+                guard node.type(gate) == node.type(value) else {
+                    throw .invalid("a gate \(node.type(gate)) does not fit \(node.type(value))")
+                }
+                let opened = try gated(&node, alpha: try node.float("alpha", default: 1))
+                return [try node.builder.multiply(opened, value)]
+            },
             StandardOperator("QuickGelu", since: 1, domain: "com.microsoft") { node throws(GraphError) in
                 [try gated(&node, alpha: try node.float("alpha", default: 1.702))]
             },

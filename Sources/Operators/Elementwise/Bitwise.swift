@@ -26,12 +26,24 @@ public struct Bitwise: ExecutableOperation {
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let function = function
-        let shape = outputs[0].shape
-        let steps = inputs.map { input in
-            let padded = input.shape.leftPadded(toRank: shape.count)
+        return Self.kernel(inputs.map(\.shape), outputs[0].shape) { a, b in
+            switch function {
+            case .and: a & b
+            case .or: a | b
+            case .xor: a ^ b
+            }
+        }
+    }
+
+    /// Combines each pair of two integers, broadcast to `shape`.
+    static func kernel(
+        _ operands: [[Int]], _ shape: [Int], _ combine: @escaping @Sendable (Int64, Int64) -> Int64
+    ) -> Kernel {
+        let steps = operands.map { operand in
+            let padded = operand.leftPadded(toRank: shape.count)
             return zip(padded, padded.rowMajorStrides).map { $0 == 1 ? 0 : $1 }
         }
-        let count = outputs[0].count
+        let count = shape.elementCount
         return Kernel(operationCount: Double(count)) { arguments in
             let (a, b) = (arguments.input(0, as: Int64.self), arguments.input(1, as: Int64.self))
             let out = arguments.output(0, as: Int64.self)
@@ -43,12 +55,7 @@ public struct Bitwise: ExecutableOperation {
                     left += position * steps[0][axis]
                     right += position * steps[1][axis]
                 }
-                out[index] =
-                    switch function {
-                    case .and: a[left] & b[right]
-                    case .or: a[left] | b[right]
-                    case .xor: a[left] ^ b[right]
-                    }
+                out[index] = combine(a[left], b[right])
             }
         }
     }

@@ -26,23 +26,27 @@ public enum ConversionOperators {
     private static let casts: [any OperatorPlugin] =
         [6, 9, 13, 19, 21, 23, 24, 25, 28].map { version in
             StandardOperator("Cast", since: version) { node throws(GraphError) in
-                guard let number = try node.int("to") else { throw .invalid("attribute 'to' is missing") }
-                guard let type = Int32(exactly: number).flatMap(ONNXElementType.init) else {
-                    throw .invalid("attribute 'to' = \(number) is no element type")
-                }
-                return [try node.builder.convert(try node.input(0), to: type)]
+                guard let type = try node.elementType("to") else { throw .invalid("attribute 'to' is missing") }
+                return [try converted(&node, to: type)]
             }
         }
         + [15, 19, 21, 23, 24, 25].map { version in
-            // The type that the second input is stored in; its width in the file is not known here.
             StandardOperator("CastLike", since: version) { node throws(GraphError) in
-                let type: ONNXElementType =
-                    switch node.type(try node.input(1)).elementType {
-                    case .float32, .float64: .float32
-                    case .int64: .int64
-                    case .bool: .bool
-                    }
-                return [try node.builder.convert(try node.input(0), to: type)]
+                [try converted(&node, to: try node.elementType(ofInput: 1))]
             }
         }
+
+    private static func converted(_ node: inout Expansion, to type: ONNXElementType) throws(GraphError) -> ValueID {
+        node.outputElementTypes[0] = type
+        let rounding: FloatingPointRoundingRule
+        switch try node.string("round_mode") ?? "up" {
+        case "up": rounding = .up
+        case "down": rounding = .down
+        case "nearest": rounding = .toNearestOrEven
+        case let mode: throw .invalid("round_mode '\(mode)' is none of up, down and nearest")
+        }
+        let conversion = Convert(
+            to: type, saturates: try node.flag("saturate", default: true), scaleRounding: rounding)
+        return try node.builder.convert(try node.input(0), by: conversion)
+    }
 }

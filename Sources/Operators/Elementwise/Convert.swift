@@ -9,16 +9,26 @@ public import TensorGraph
 /// integers (NaN gives 0, what lies outside int64 its nearest bound), and anything but 0 is true.
 public struct Convert: ExecutableOperation {
     public let target: ONNXElementType
+    /// Whether a float of 8 bits takes its greatest value for what is too large, not infinity or NaN.
+    public let saturates: Bool
+    /// How numbers become powers of two, where the target holds nothing else.
+    public let scaleRounding: FloatingPointRoundingRule
 
-    public init(to target: ONNXElementType) { self.target = target }
+    public init(
+        to target: ONNXElementType, saturates: Bool = true, scaleRounding: FloatingPointRoundingRule = .up
+    ) {
+        self.target = target
+        self.saturates = saturates
+        self.scaleRounding = scaleRounding
+    }
 
     public var description: String { "convert to \(target)" }
 
     /// Whether the target cannot hold every value that its storage can.
     public var narrows: Bool {
         switch target {
-        case .float16, .bfloat16, .int8, .uint8, .int16, .uint16, .int32, .uint32: true
-        default: false
+        case .float32, .float64, .int64, .uint64, .bool: false
+        default: true
         }
     }
 
@@ -47,24 +57,27 @@ public struct Convert: ExecutableOperation {
         return outputGradients[0]
     }
 
+    /// From a float to the one that the target holds in its place.
+    private var floatRounding: @Sendable (Float) -> Float {
+        let (saturates, scaleRounding) = (saturates, scaleRounding)
+        if let format = NarrowFloat(target) { return { format.rounded($0, saturates: saturates) } }
+        switch target {
+        case .float16: return { Float(Float16($0)) }
+        case .bfloat16: return roundedToBFloat16
+        case .float8E8M0: return { roundedToPowerOfTwo($0, scaleRounding) }
+        default: return { $0 }
+        }
+    }
+
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let target = target
         let count = outputs[0].count
+        let rounding = floatRounding
         switch (inputs[0].elementType, outputs[0].elementType) {
-        case (.float32, .float32):
-            return switch target {
-            case .float16: map(count) { (x: Float) in Float(Float16(x)) }
-            case .bfloat16: map(count, roundedToBFloat16)
-            default: map(count) { (x: Float) in x }
-            }
+        case (.float32, .float32): return map(count, rounding)
         case (.float32, .int64): return map(count) { (x: Float) in wrapped(truncated(x), to: target) }
         case (.int64, .int64): return map(count) { (x: Int64) in wrapped(x, to: target) }
-        case (.int64, .float32):
-            return switch target {
-            case .float16: map(count) { (x: Int64) in Float(Float16(x)) }
-            case .bfloat16: map(count) { (x: Int64) in roundedToBFloat16(Float(x)) }
-            default: map(count) { (x: Int64) in Float(x) }
-            }
+        case (.int64, .float32): return map(count) { (x: Int64) in rounding(Float(x)) }
         case (.bool, .float32): return map(count) { (x: UInt8) in x == 0 ? Float(0) : 1 }
         case (.bool, .int64): return map(count) { (x: UInt8) in x == 0 ? Int64(0) : 1 }
         case (.bool, .bool): return map(count) { (x: UInt8) in x == 0 ? UInt8(0) : 1 }
@@ -88,6 +101,21 @@ func map<Input: BitwiseCopyable, Output: BitwiseCopyable>(
     }
 }
 
+/// A scale of the Microscaling Formats: 2^-127 to 2^127.
+private func roundedToPowerOfTwo(_ x: Float, _ rule: FloatingPointRoundingRule) -> Float {
+    if x.isNaN { return x }
+    let magnitude = min(max(x.magnitude, 0x1p-127), 0x1p127)
+    let lower = Float(sign: .plus, exponent: Int(magnitude.exponent), significand: 1)
+    let isRaised =
+        switch rule {
+        case .up: magnitude > lower
+        case .down: false
+        default: magnitude >= 1.5 * lower
+        }
+    return isRaised ? 2 * lower : lower
+}
+
+@Sendable
 private func roundedToBFloat16(_ x: Float) -> Float {
     if x.isNaN { return x }
     // Half of the last kept bit, less one where it is even, carries into it exactly when rounding goes up.
@@ -100,8 +128,12 @@ private func truncated(_ x: Float) -> Int64 {
     return Int64(exactly: x.rounded(.towardZero)) ?? (x < 0 ? .min : .max)
 }
 
-private func wrapped(_ x: Int64, to type: ONNXElementType) -> Int64 {
+func wrapped(_ x: Int64, to type: ONNXElementType) -> Int64 {
     switch type {
+    case .int2: (x << 62) >> 62
+    case .uint2: x & 3
+    case .int4: (x << 60) >> 60
+    case .uint4: x & 15
     case .int8: Int64(Int8(truncatingIfNeeded: x))
     case .uint8: Int64(UInt8(truncatingIfNeeded: x))
     case .int16: Int64(Int16(truncatingIfNeeded: x))

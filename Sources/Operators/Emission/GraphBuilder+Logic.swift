@@ -23,8 +23,11 @@ extension GraphBuilder {
 
     /// The value as `type` would hold it; nothing is emitted where the stored elements stay as they are.
     public mutating func convert(_ value: ValueID, to type: ONNXElementType) throws(GraphError) -> ValueID {
-        let conversion = Convert(to: type)
-        if self.type(of: value).elementType == type.storage, !conversion.narrows { return value }
+        try convert(value, by: Convert(to: type))
+    }
+
+    mutating func convert(_ value: ValueID, by conversion: Convert) throws(GraphError) -> ValueID {
+        if type(of: value).elementType == conversion.target.storage, !conversion.narrows { return value }
         return try emit(conversion, value)
     }
 }

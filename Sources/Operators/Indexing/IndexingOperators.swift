@@ -1,3 +1,4 @@
+import Kernels
 import ONNXFormat
 import TensorGraph
 
@@ -28,7 +29,27 @@ public enum IndexingOperators {
         if let constant = node.builder.constant(indices) {
             try checkConstantIndices(constant.intValues, size: node.shape(data)[axis])
         }
+        if axis > 0, isTrainedTable(data, indices, node) { return [try lookup(data, indices, axis: axis, in: &node)] }
         return [try node.emit(Gathering(axis: axis), data, indices)]
+    }
+
+    /// Whether samples look up entries of a trainable tensor that is the same for all of them.
+    private static func isTrainedTable(_ data: ValueID, _ indices: ValueID, _ node: Expansion) -> Bool {
+        let graph = node.builder.graph
+        return graph[data].dependsOnParameter && graph[data].batch == .free && graph[indices].batch != .free
+    }
+
+    /// Gathers along an axis by way of the first one, where a table has a rule for each sample's gradient.
+    private static func lookup(_ data: ValueID, _ indices: ValueID, axis: Int, in node: inout Expansion)
+        throws(GraphError) -> ValueID
+    {
+        let (rank, indexRank) = (node.shape(data).count, node.shape(indices).count)
+        let others = (0..<rank).filter { $0 != axis }
+        let rows = try node.emit(Gathering(axis: 0), try node.builder.transpose(data, [axis] + others), indices)
+        // [I..., outer..., inner...] -> [outer..., I..., inner...]
+        let order =
+            Array(indexRank..<indexRank + axis) + Array(0..<indexRank) + Array(indexRank + axis..<indexRank + rank - 1)
+        return try node.builder.transpose(rows, order)
     }
 
     private static func gatherElements(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
@@ -51,7 +72,34 @@ public enum IndexingOperators {
             let rows = try node.builder.view(indices, shape.dropLast())
             return [try node.emit(Gathering(axis: 0), data, rows)]
         }
+        if shared == 0, shape.last! > 1, isTrainedTable(data, indices, node) {
+            return [try rows(data, indices, in: &node)]
+        }
         return [try node.emit(TupleGathering(sharedAxes: shared), data, indices)]
+    }
+
+    /// The slices that tuples name, as rows of a table: a table has a rule for each sample's gradient. A tuple outside
+    /// of the data becomes a row that does not exist.
+    private static func rows(_ data: ValueID, _ indices: ValueID, in node: inout Expansion) throws(GraphError) -> ValueID
+    {
+        let (shape, tuples) = (node.shape(data), node.shape(indices))
+        let last = tuples.count - 1
+        let count = shape[..<tuples[last]].elementCount
+        var row = node.builder.integer(0)
+        var isInside: ValueID?
+        for (axis, size) in shape[..<tuples[last]].enumerated() {
+            let coordinate = try node.builder.view(
+                try node.builder.slice(indices, axis: last, axis..<axis + 1), Array(tuples[..<last]))
+            let entry = try node.builder.binary(.mod, coordinate, node.builder.integer(Int64(max(size, 1))))
+            row = try node.builder.add(try node.builder.multiply(row, node.builder.integer(Int64(size))), entry)
+            let own = try node.builder.logical(
+                .and, try node.builder.compare(.greaterOrEqual, coordinate, node.builder.integer(Int64(-size))),
+                try node.builder.compare(.less, coordinate, node.builder.integer(Int64(size))))
+            isInside = try isInside.map { other throws(GraphError) in try node.builder.logical(.and, other, own) } ?? own
+        }
+        let places = try node.builder.select(isInside!, row, node.builder.integer(Int64(count)))
+        let table = try node.builder.view(data, [count] + shape[tuples[last]...])
+        return try node.emit(Gathering(axis: 0), table, places)
     }
 
     private static func checkTuples(_ node: Expansion, _ data: ValueID, _ indices: ValueID, sharedAxes: Int)
@@ -107,6 +155,7 @@ public enum IndexingOperators {
         try CheckedSize.check(shape)
         // Indices of another type are truncated to integers (ONNX OneHot).
         let integers = try node.builder.convert(indices, to: .int64)
+        node.outputElementTypes[0] = try node.elementType(ofInput: 2)
         return [try node.emit(OneHotEncoding(axis: axis, depth: depth[0]), integers, values)]
     }
 
@@ -118,6 +167,7 @@ public enum IndexingOperators {
         let selection = TopSelection(
             axis: try axis(node, of: x, default: -1), count: count,
             takesLargest: try node.flag("largest", default: true))
+        node.outputElementTypes[1] = .int64
         return try node.builder.emitAll(selection, [x])
     }
 }

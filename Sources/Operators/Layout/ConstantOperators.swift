@@ -20,11 +20,13 @@ public enum ConstantOperators {
         func bound(_ value: Int) -> Int { min(max(value < 0 ? value + shape.count : value, 0), shape.count) }
         let start = bound(try node.int("start", default: 0))
         let end = bound(try node.int("end", default: shape.count))
+        node.outputElementTypes[0] = .int64
         return [node.constant(Constant(shape[start..<max(start, end)].map(Int64.init)))]
     }
 
     private static func size(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let count = node.type(try node.input(0)).count
+        node.outputElementTypes[0] = .int64
         return [node.constant(Constant([Int64(count)], shape: []))]
     }
 
@@ -34,7 +36,9 @@ public enum ConstantOperators {
         let value: Constant
         switch node.node.attributes["value"] {
         case nil: value = Constant([0] as [Float])
-        case .tensor(let tensor, _) where tensor.type.count == 1: value = tensor
+        case .tensor(let tensor, let type) where tensor.type.count == 1:
+            value = tensor
+            node.outputElementTypes[0] = type
         default: throw .invalid("attribute 'value' must be a tensor of one element")
         }
         let size = value.type.elementType.size
@@ -78,8 +82,9 @@ public enum ConstantOperators {
     private static func constant(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let attributes = node.node.attributes
         let value: Constant
-        if case .tensor(let tensor, _)? = attributes["value"] {
+        if case .tensor(let tensor, let type)? = attributes["value"] {
             value = tensor
+            node.outputElementTypes[0] = type
         } else if let number = try node.int("value_int") {
             value = Constant([Int64(number)], shape: [])
         } else if let numbers = try node.ints("value_ints") {
@@ -105,11 +110,10 @@ public enum ConstantOperators {
         guard input.rank == 2 else { throw .invalid("\(input) is not a matrix") }
         try CheckedSize.checkConstant(input.shape)
         var elementType = input.elementType
-        if let number = try node.int("dtype") {
-            guard let named = Int32(exactly: number).flatMap(ONNXElementType.init(rawValue:))?.storage else {
-                throw .unsupported("a matrix of ONNX type \(number)")
-            }
+        if let type = try node.elementType("dtype") {
+            guard let named = type.storage else { throw .unsupported("a matrix of type \(type)") }
             elementType = named
+            node.outputElementTypes[0] = type
         }
         let offset = try node.int("k", default: 0)
         let (rows, columns) = (input.shape[0], input.shape[1])

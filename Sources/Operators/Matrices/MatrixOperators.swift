@@ -24,7 +24,7 @@ enum MatrixOperators {
 
     /// alpha * A' B' + beta * C, C broadcast to the product.
     @Sendable
-    private static func gemm(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
+    static func gemm(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let (a, b) = (try node.input(0), try node.input(1))
         guard node.shape(a).count == 2, node.shape(b).count == 2 else {
             throw .invalid("Gemm multiplies matrices, not \(node.type(a)) and \(node.type(b))")

@@ -5,6 +5,8 @@ import TensorGraph
 enum NormalizationOperators {
     static let all: [any OperatorPlugin] =
         [
+            // Version 1 is what ONNX Runtime's optimiser writes into models of older opsets.
+            StandardOperator("LayerNormalization", since: 1, expand: layerNormalization),
             StandardOperator("LayerNormalization", since: 17, expand: layerNormalization),
             StandardOperator("RMSNormalization", since: 23, expand: rmsNormalization),
             StandardOperator("GroupNormalization", since: 18) { node throws(GraphError) in

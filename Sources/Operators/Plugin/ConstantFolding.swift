@@ -7,7 +7,8 @@ public enum ConstantFolding {
     private static let pool = ThreadPool(threads: 1)
 
     public static let evaluator: ConstantEvaluator = { operation, inputs, types in
-        guard let operation = operation as? any ExecutableOperation else { return nil }
+        // What is drawn anew on every run is no constant.
+        guard let operation = operation as? any ExecutableOperation, !(operation is RandomValues) else { return nil }
         if let viewed = operation.viewedInput, types.count == 1 {
             return [Constant(viewing: inputs[viewed], as: types[0])]
         }

@@ -1,3 +1,4 @@
+public import ONNXFormat
 public import TensorGraph
 
 /// One model node being expanded: its inputs as values of the graph under construction, and its attributes.
@@ -9,13 +10,19 @@ public struct Expansion {
     public var builder: GraphBuilder
     /// Shapes of the node's outputs in the reference graph of another batch size, if there is one and it got this far.
     public let referenceOutputShapes: [[Int]?]
+    /// Types that the node's outputs have in the model, where they do not follow from the inputs' as `elementTypes` says.
+    public var outputElementTypes: [Int: ONNXElementType] = [:]
+    private let inputElementTypes: [ONNXElementType?]
+
     init(
-        node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?]
+        node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?],
+        inputElementTypes: [ONNXElementType?] = []
     ) {
         self.node = node
         self.inputs = inputs
         self.builder = builder
         self.referenceOutputShapes = referenceOutputShapes
+        self.inputElementTypes = inputElementTypes
     }
 
     /// Version of the operator set in force.
@@ -30,6 +37,23 @@ public struct Expansion {
     }
 
     public func optionalInput(_ index: Int) -> ValueID? { index < inputs.count ? inputs[index] : nil }
+
+    /// The type that an input has in the model: narrower than what it is stored in, where that matters.
+    public func elementType(ofInput index: Int) throws(GraphError) -> ONNXElementType {
+        if index < inputElementTypes.count, let type = inputElementTypes[index] { return type }
+        return ONNXElementType(widest: type(try input(index)).elementType)
+    }
+
+    /// The model's types of `outputs`: what the operator said, else the type of the first input that is stored alike,
+    /// else the widest one of its storage.
+    func elementTypes(of outputs: [ValueID]) -> [ONNXElementType] {
+        outputs.enumerated().map { index, output in
+            if let type = outputElementTypes[index] { return type }
+            let storage = type(output).elementType
+            return inputElementTypes.lazy.compactMap(\.self).first { $0.storage == storage }
+                ?? ONNXElementType(widest: storage)
+        }
+    }
 
     public func type(_ value: ValueID) -> TensorType { builder.type(of: value) }
     public func shape(_ value: ValueID) -> [Int] { builder.shape(of: value) }
@@ -103,6 +127,15 @@ public struct Expansion {
         case .string(let value): value
         default: throw .invalid("attribute '\(name)' must be a string")
         }
+    }
+
+    /// An attribute that names an element type by its number in the file.
+    public func elementType(_ name: String) throws(GraphError) -> ONNXElementType? {
+        guard let number = try int(name) else { return nil }
+        guard let type = Int32(exactly: number).flatMap(ONNXElementType.init) else {
+            throw .invalid("attribute '\(name)' = \(number) is no element type")
+        }
+        return type
     }
 
     /// `ints` attribute up to some version, input afterwards: how ONNX moved axes, shapes, splits and pads.

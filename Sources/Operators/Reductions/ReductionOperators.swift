@@ -67,6 +67,7 @@ public enum ReductionOperators {
             StandardOperator(type, since: version) { node throws(GraphError) in
                 let x = try node.input(0)
                 let axis = try normalizedAxis(try node.int("axis", default: 0), rank: node.shape(x).count)
+                node.outputElementTypes[0] = .int64
                 return [
                     try node.emit(
                         ArgumentSearch(

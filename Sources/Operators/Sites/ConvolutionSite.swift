@@ -74,3 +74,27 @@ public struct ConvolutionSite: Site {
             x: x, g: g, geometry: geometry, weightShape: weightShape, gradientShape: inputShape, in: builder)
     }
 }
+
+extension GraphBuilder {
+    /// The site of a convolution's weight.
+    ///
+    /// - Parameters:
+    ///   - x: what the kernel slides over, [N, C, spatial...].
+    ///   - g: gradient of what comes out, [N, M, spatial...].
+    ///   - images: the forward value from whose first axis the samples are known.
+    mutating func convolutionSite(
+        x: ValueID, g: ValueID, images value: ValueID, _ geometry: ConvolutionGeometry, weightShape: [Int]
+    ) throws(GraphError) -> any Site {
+        let images = shape(of: x)[0]
+        if images == batchSize {
+            return ConvolutionSite(x: x, g: g, geometry: geometry, weightShape: weightShape, in: self)
+        }
+        // Several images belong to one sample (frames, crops): its gradient is the sum of theirs.
+        let factor = graph[value].batch.factor ?? BatchFactor(axis: 0)
+        let outer = batchSize == 1 ? 1 : factor.outer
+        let each = try emit(ConvolutionPerSampleGradients(geometry, weightShape: weightShape), x, g)
+        let split = try view(each, [outer, batchSize, images / (outer * batchSize)] + weightShape)
+        return PerSampleSite(
+            gradients: try sum(split, axes: [0, 2]), shape: weightShape, rule: "convolution")
+    }
+}

@@ -1,3 +1,4 @@
+import ONNXFormat
 import TensorGraph
 
 /// What a name of a model stands for while the model is expanded. Only tensors are computed; of sequences and optionals
@@ -14,6 +15,7 @@ indirect enum ModelValue {
 final class NameScope {
     private let outer: NameScope?
     private(set) var own: [String: ModelValue] = [:]
+    private var types: [String: ONNXElementType] = [:]
 
     init(inside outer: NameScope? = nil) { self.outer = outer }
 
@@ -21,4 +23,11 @@ final class NameScope {
         get { own[name] ?? outer?[name] }
         set { own[name] = newValue }
     }
+
+    /// The type that a tensor has in the model, if it is known; the inputs of inner graphs tell none.
+    func elementType(of name: String) -> ONNXElementType? {
+        own[name] == nil ? outer?.elementType(of: name) : types[name]
+    }
+
+    func setElementType(_ type: ONNXElementType, of name: String) { types[name] = type }
 }

@@ -1,3 +1,4 @@
+import ONNXFormat
 import TensorGraph
 
 /// Expands nodes of a model into a graph under construction: those of the main graph, and those of the graphs inside
@@ -75,11 +76,15 @@ struct NodeExpander {
         }
         var expansion = Expansion(
             node: node, inputs: tensors, builder: builder,
-            referenceOutputShapes: node.outputs.map { reference?.tensors[path + $0]?.shape })
+            referenceOutputShapes: node.outputs.map { reference?.tensors[path + $0]?.shape },
+            inputElementTypes: node.inputs.map { scope.elementType(of: $0) })
         // The builder has one owner at a time: a second reference would copy the graph at every node.
         builder = GraphBuilder(batchSize: builder.batchSize, evaluator: ConstantFolding.evaluator)
         let outputs = try plugin.expand(&expansion)
         builder = expansion.builder
+        for (name, type) in zip(node.outputs, expansion.elementTypes(of: outputs)) {
+            scope.setElementType(type, of: name)
+        }
         checkNumbers(node, plugin, tensors, outputs, path)
         return outputs.map { .tensor($0) }
     }

@@ -50,6 +50,7 @@ public struct Specializer: Sendable {
                         input.name, TensorType(type, shape), sizes.batchAxis(of: input.name), &expander.builder)
                 }
             scope[input.name] = .tensor(value)
+            scope.setElementType(input.dataType, of: input.name)
         }
         let readNames = Set(needed.flatMap { $0.inputs + $0.capturedNames }).union(model.outputs.map(\.name))
         for initializer in model.initializers where readNames.contains(initializer.name) {
@@ -60,6 +61,7 @@ public struct Specializer: Sendable {
                     expander.builder.addConstant(try initializer.load())
                 }
             scope[initializer.name] = .tensor(value)
+            scope.setElementType(initializer.dataType, of: initializer.name)
         }
         for (name, value) in scope.own { expander.note(name, value.tensor!) }
         try expander.expand(needed, in: scope)

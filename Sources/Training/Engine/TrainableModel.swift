@@ -15,7 +15,7 @@ public struct TrainableModel: Sendable {
     {
         for name in trainable {
             guard let initializer = graph.initializers.first(where: { $0.name == name }),
-                initializer.dataType.storage == .float32
+                initializer.dataType.isTrainable
             else { throw GraphError(.invalid, "is no float initializer of the model", at: "parameter '\(name)'") }
         }
         self.graph = graph
