@@ -204,6 +204,58 @@ class Scan(nn.Module):
         return self.head(states.sum(1) + h)
 
 
+class Autoencoder(nn.Module):
+    """Down by strides and up again by transposed convolutions and interpolation, with a class for every pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(2, 4, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, groups=2)
+        self.wide = nn.ConvTranspose2d(4, 3, 2, dilation=2, bias=False)
+        self.head = nn.Conv2d(7, 3, 1)
+
+    def forward(self, x):
+        low = torch.tanh(self.down(x))
+        fine = functional.interpolate(self.up(low), scale_factor=0.5, mode="bilinear", align_corners=False)
+        coarse = functional.interpolate(self.wide(low), size=(3, 3), mode="bicubic", align_corners=True)
+        pixels = torch.cat([functional.interpolate(coarse, size=fine.shape[2:], mode="nearest"), fine], 1)
+        return self.head(pixels).flatten(2).transpose(1, 2)
+
+
+class SpatialTransformer(nn.Module):
+    """An image that is read along a grid of its own (Jaderberg et al. 2015)."""
+
+    def __init__(self):
+        super().__init__()
+        self.locate = nn.Linear(32, 6)
+        self.features = nn.Conv2d(2, 3, 3)
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, x):
+        theta = torch.tanh(self.locate(x.flatten(1))).reshape(-1, 2, 3)
+        grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+        x = functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return self.head(torch.relu(self.features(x)).mean((2, 3)))
+
+
+class Tables(nn.Module):
+    """Contractions of several operands, and trained tables that are read on other axes than the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Parameter(torch.randn(3, 2, 4))
+        self.columns = nn.Parameter(torch.randn(4, 6))
+        self.pairs = nn.Parameter(torch.randn(5, 6, 2))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x, tokens):
+        y = torch.einsum("bti,ijk->btjk", x, self.mix)
+        y = torch.einsum("btjk,bsk->bj", y, torch.index_select(self.columns, 1, tokens.flatten()).t().unflatten(
+            0, tokens.shape))
+        z = self.pairs[tokens[:, 1:] % 5, tokens[:, :-1]]
+        return self.head(torch.cat([y, z.flatten(1)], 1))
+
+
 class Tied(nn.Module):
     """A language model whose head is its embedding; per-token targets."""
 
@@ -299,6 +351,11 @@ models = {
     "speaker": (Speaker, lambda: {"tokens": tokens(7, 5)}, 17),
     "loop": (Loop, lambda: {"x": torch.randn(samples, 4, 2)}, 17),
     "scan": (Scan, lambda: {"x": torch.randn(samples, 4, 2)}, None),
+    "autoencoder": (Autoencoder, lambda: image(2, 6), None),
+    "autoencoder_torchscript": (Autoencoder, lambda: image(2, 6), 13),
+    "spatial_transformer": (SpatialTransformer, lambda: image(2, 4), 20),
+    "tables": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, None),
+    "tables_torchscript": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, 17),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
 }
 

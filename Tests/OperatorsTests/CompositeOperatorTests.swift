@@ -45,7 +45,8 @@ import Testing
         let sides = equation.split(separator: ">").map { $0.filter { $0 != "-" } }
         let operands = sides[0].split(separator: ",").map(Array.init)
         let letters = operands.flatMap { $0 }
-        let output = sides.count > 1 ? Array(sides[1]) : Set(letters).filter { l in letters.count { $0 == l } == 1 }.sorted()
+        let output =
+            sides.count > 1 ? Array(sides[1]) : Set(letters).filter { l in letters.count { $0 == l } == 1 }.sorted()
         var sizes: [Character: Int] = [:]
         for (operand, input) in zip(operands, example.inputs) {
             for (letter, size) in zip(operand, input!.type.shape) { sizes[letter] = size }
@@ -115,7 +116,8 @@ import Testing
     static let others: [OperatorCase] = {
         let x = floats(2, 3, 4, seed: 1)
         let spectrum = floats(2, 5, 2, seed: 2)
-        func one(_ type: String, _ opset: Int, _ inputs: [Constant?], _ attributes: [String: AttributeValue] = [:],
+        func one(
+            _ type: String, _ opset: Int, _ inputs: [Constant?], _ attributes: [String: AttributeValue] = [:],
             constants: Set<Int> = []
         ) -> OperatorCase {
             OperatorCase(
@@ -131,8 +133,14 @@ import Testing
             one("LpPool", 18, [x], ["kernel_shape": .ints([2]), "strides": .ints([2]), "pads": .ints([1, 0])]),
             one("LpPool", 18, [x], ["kernel_shape": .ints([3]), "p": .int(3), "ceil_mode": .int(1)]),
             one("GlobalLpPool", 2, [x]), one("GlobalLpPool", 2, [x], ["p": .int(1)]),
-            one("MaxUnpool", 9, [x, ints([2, 3, 4], 0, 2, 5, 7, 8, 11, 12, 15, 17, 18, 20, 23, 24, 26, 28, 30, 33, 35,
-                36, 39, 40, 43, 45, 46)], ["kernel_shape": .ints([2]), "strides": .ints([2])]),
+            one(
+                "MaxUnpool", 9,
+                [
+                    x,
+                    ints(
+                        [2, 3, 4], 0, 2, 5, 7, 8, 11, 12, 15, 17, 18, 20, 23, 24, 26, 28, 30, 33, 35,
+                        36, 39, 40, 43, 45, 46),
+                ], ["kernel_shape": .ints([2]), "strides": .ints([2])]),
             one("DFT", 20, [floats(2, 5, 1, seed: 3), nil, ints([], 1)], ["onesided": .int(1)], constants: [2]),
             one("DFT", 20, [spectrum, ints([], 4), ints([], 1)], ["inverse": .int(1)], constants: [1, 2]),
             one("DFT", 20, [spectrum, nil, ints([], 1)], ["inverse": .int(1), "onesided": .int(1)], constants: [2]),
@@ -149,15 +157,22 @@ import Testing
     @Test(arguments: others)
     func samplesStayApart(_ example: OperatorCase) throws {
         let batch = example.inputs.enumerated().map { index, input in
-            input.flatMap { $0.type.shape.first == 2 && !example.constants.contains(index) ? BatchFactor(axis: 0) : nil }
+            input.flatMap {
+                $0.type.shape.first == 2 && !example.constants.contains(index) ? BatchFactor(axis: 0) : nil
+            }
         }
         try example.checkSamplesStayApart(batch, batchSize: 2)
     }
 
     /// The same operators along the axis on which the samples lie.
-    @Test(arguments: others.filter { ["CumProd", "CenterCropPad", "LpPool", "GlobalLpPool", "DFT", "STFT"].contains($0.operatorType) })
+    @Test(
+        arguments: others.filter {
+            ["CumProd", "CenterCropPad", "LpPool", "GlobalLpPool", "DFT", "STFT"].contains($0.operatorType)
+        })
     func samplesMeet(_ example: OperatorCase) throws {
-        let axis = example.operatorType == "CumProd" && example.name.contains("reverse") ? 2
+        let axis =
+            example.operatorType == "CumProd" && example.name.contains("reverse")
+            ? 2
             : ["CumProd", "CenterCropPad", "DFT", "STFT"].contains(example.operatorType) ? 1 : 2
         var batch = example.inputs.map { _ in nil as BatchFactor? }
         batch[0] = BatchFactor(axis: axis)
@@ -167,8 +182,12 @@ import Testing
     @Test func hardmax() throws {
         let x = Constant([1, 3, 3, 2, 0, -1] as [Float], shape: [2, 3])
         #expect(try runOperator("Hardmax", opset: 13, [x])[0].floatValues == [0, 1, 0, 1, 0, 0])
-        #expect(try runOperator("Hardmax", opset: 11, [x], attributes: ["axis": .int(0)])[0].floatValues == [0, 1, 0, 0, 0, 0])
-        let example = OperatorCase(name: "", operatorType: "Hardmax", opset: 13, inputs: [x], attributes: ["axis": .int(0)])
+        #expect(
+            try runOperator("Hardmax", opset: 11, [x], attributes: ["axis": .int(0)])[0].floatValues == [
+                0, 1, 0, 0, 0, 0,
+            ])
+        let example = OperatorCase(
+            name: "", operatorType: "Hardmax", opset: 13, inputs: [x], attributes: ["axis": .int(0)])
         try example.checkSamplesMeet(example.batched(0), batchSize: 2)
     }
 
@@ -178,7 +197,8 @@ import Testing
         let x = Constant([3, 0, -1, 0, 2, 3] as [Float], shape: [2, 3])
         #expect(try runOperator("NonZero", opset: 13, [x], constants: [0])[0].int64Values == [0, 0, 1, 1, 0, 2, 1, 2])
         let condition = Constant([false, true, true])
-        let columns = try runOperator("Compress", opset: 11, [x, condition], attributes: ["axis": .int(1)], constants: [1])
+        let columns = try runOperator(
+            "Compress", opset: 11, [x, condition], attributes: ["axis": .int(1)], constants: [1])
         #expect(columns[0].floatValues == [0, -1, 2, 3])
         let unique = try runOperator("Unique", opset: 11, [x], outputs: 4, constants: [0])
         #expect(unique[0].floatValues == [-1, 0, 2, 3])
@@ -217,7 +237,8 @@ import Testing
 
     /// A parameter in front of a rounding would silently stay as it is.
     @Test func quantisationOfParametersIsRefused() throws {
-        let plugin = try #require(OperatorRegistry.standard.plugin(domain: "", operatorType: "QuantizeLinear", version: 13))
+        let plugin = try #require(
+            OperatorRegistry.standard.plugin(domain: "", operatorType: "QuantizeLinear", version: 13))
         var builder = GraphBuilder(batchSize: 1, evaluator: { _, _, _ in nil })
         let inputs = [builder.addParameter("w", TensorType(.float32, [2])), builder.scalar(0.5)]
         let node = ImportedNode(
@@ -234,7 +255,9 @@ import Testing
             "MatMulInteger", opset: 10, [a, b, Self.ints([], 3), Self.ints([], 100)])[0]
         let expected = (0..<30).map { index -> Int64 in
             let (row, column) = (index / 5, index % 5)
-            return (0..<40).reduce(0) { $0 + (a.int64Values[row * 40 + $1] - 3) * (b.int64Values[$1 * 5 + column] - 100) }
+            return (0..<40).reduce(0) {
+                $0 + (a.int64Values[row * 40 + $1] - 3) * (b.int64Values[$1 * 5 + column] - 100)
+            }
         }
         #expect(product.int64Values == expected)
         let example = OperatorCase(name: "", operatorType: "MatMulInteger", opset: 10, inputs: [a, b])
@@ -244,11 +267,13 @@ import Testing
 
     @Test func bits() throws {
         let x = Self.ints([4], 16, -16, 1, 3)
-        let left = try runOperator("BitShift", opset: 11, [x, Self.ints([], 2)], attributes: ["direction": .string("LEFT")])
+        let left = try runOperator(
+            "BitShift", opset: 11, [x, Self.ints([], 2)], attributes: ["direction": .string("LEFT")])
         #expect(left[0].int64Values == [64, -64, 4, 12])
         #expect(try runOperator("BitwiseNot", opset: 18, [x])[0].int64Values == [-17, 15, -2, -4])
         let bits = try runOperator(
-            "BitCast", opset: 26, [Constant([1, -2] as [Float])], attributes: ["to": .int(Int(ONNXElementType.int32.rawValue))])
+            "BitCast", opset: 26, [Constant([1, -2] as [Float])],
+            attributes: ["to": .int(Int(ONNXElementType.int32.rawValue))])
         #expect(bits[0].int64Values == [0x3F80_0000, -0x4000_0000])
     }
 }

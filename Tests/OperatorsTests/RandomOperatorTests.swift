@@ -17,7 +17,8 @@ import Testing
     }
 
     @Test func uniformsFillTheirRange() throws {
-        let values = try run(RandomValues(.uniform(low: -1, high: 3), shape: [10_000], seed: 2, node: "a"), [])[0].doubles
+        let values = try run(RandomValues(.uniform(low: -1, high: 3), shape: [10_000], seed: 2, node: "a"), [])[0]
+            .doubles
         #expect(values.allSatisfy { -1..<3 ~= $0 })
         #expect((values.reduce(0, +) / 10_000 - 1).magnitude < 0.05)
     }

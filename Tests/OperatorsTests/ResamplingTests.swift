@@ -129,7 +129,8 @@ import Testing
         for example in Self.samplings where example.operatorType == "GridSample" && example.name != "volume" {
             try example.checkSamplesStayApart(example.batched(0, 1), batchSize: 2)
         }
-        try Self.samplings.last!.checkSamplesStayApart([0, nil, 0, nil, 0].map { $0.map { BatchFactor(axis: $0) } }, batchSize: 2)
+        try Self.samplings.last!.checkSamplesStayApart(
+            [0, nil, 0, nil, 0].map { $0.map { BatchFactor(axis: $0) } }, batchSize: 2)
     }
 
     /// The second region reads the second image, so with one region per image the samples stay apart; if both read the

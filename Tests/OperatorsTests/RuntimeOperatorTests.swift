@@ -33,7 +33,7 @@ import Testing
         let causal = heads.merging(["unidirectional": .int(1)]) { $1 }
         return [
             runtime("FusedMatMul", [x, skip], ["transB": .int(1), "alpha": .float(0.5)]),
-            runtime("FusedMatMul", [x, floats(3, 3, 2, seed: 3)], ["transBatchA": .int(1)]),
+            runtime("FusedMatMul", [x, floats(3, 4, 2, seed: 3)], ["transBatchA": .int(1)]),
             runtime(
                 "FusedGemm", [floats(2, 4, seed: 1), floats(4, 3, seed: 2), floats(3, seed: 3)],
                 ["activation": .string("Tanh")]),
@@ -55,7 +55,10 @@ import Testing
             runtime("MultiHeadAttention", [floats(2, 3, 2, 3, 2, seed: 8)], causal),
             runtime(
                 "RotaryEmbedding",
-                [x, Constant([0, 3, 1, 2, 2, 0] as [Int64], shape: [2, 3]), floats(4, 1, seed: 3), floats(4, 1, seed: 4)]
+                [
+                    x, Constant([0, 3, 1, 2, 2, 0] as [Int64], shape: [2, 3]), floats(4, 1, seed: 3),
+                    floats(4, 1, seed: 4),
+                ]
             ),
         ]
     }()
@@ -99,7 +102,8 @@ import Testing
     func samplesStayApart(_ example: OperatorCase) throws {
         if example.attributes["transBatchA"] != nil { return }
         // Whatever has a first axis of two and more than one axis holds two samples, but for tables and weights.
-        let tables = example.operatorType == "EmbedLayerNormalization" ? [4] : example.operatorType == "FusedConv" ? [1] : []
+        let tables =
+            example.operatorType == "EmbedLayerNormalization" ? [4] : example.operatorType == "FusedConv" ? [1] : []
         let batch = example.inputs.enumerated().map { index, input in
             input.flatMap {
                 $0.type.shape[0] == 2 && $0.type.rank > 1 && !tables.contains(index) ? BatchFactor(axis: 0) : nil
@@ -133,10 +137,15 @@ import Testing
     // MARK: Refusals
 
     @Test(arguments: [
-        runtime("Attention", [floats(1, 2, 4, seed: 1), floats(4, 12, seed: 2)], ["num_heads": .int(2), "do_rotary": .int(1)]),
-        runtime("FusedConv", [floats(1, 1, 3, seed: 1), floats(1, 1, 1, seed: 2)], ["activation": .string("Softplus")]),
-        runtime("MultiHeadAttention", [floats(1, 2, 4, seed: 1)] + [nil, nil, nil, nil, nil, nil, nil]
-            + [floats(1, seed: 1)], ["num_heads": .int(2)]),
+        runtime(
+            "Attention", [floats(1, 2, 4, seed: 1), floats(4, 12, seed: 2)],
+            ["num_heads": .int(2), "do_rotary": .int(1)]),
+        runtime(
+            "FusedConv", [floats(1, 1, 3, seed: 1), floats(1, 1, 1, seed: 2)], ["activation": .string("Softplus")]),
+        runtime(
+            "MultiHeadAttention",
+            [floats(1, 2, 4, seed: 1)] + [nil, nil, nil, nil, nil, nil, nil]
+                + [floats(1, seed: 1)], ["num_heads": .int(2)]),
     ])
     func unsupportedUses(_ example: OperatorCase) {
         let error = #expect(throws: GraphError.self) { try example.expand() }

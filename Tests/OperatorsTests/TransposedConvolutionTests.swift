@@ -88,8 +88,10 @@ import Testing
         // An entry that no window reaches is zero; one that a pad had cut off is there again.
         #expect(try counts(with(["output_padding": .ints([1])])) == [1, 1, 2, 1, 2, 1, 1, 0])
         #expect(try counts(with(["output_padding": .ints([1]), "pads": .ints([1, 1])])) == [1, 2, 1, 2, 1, 1])
-        #expect(try counts(with(["output_shape": .ints([6]), "auto_pad": .string("SAME_UPPER")])) == [1, 1, 2, 1, 2, 1])
-        #expect(try counts(with(["output_shape": .ints([6]), "auto_pad": .string("SAME_LOWER")])) == [1, 2, 1, 2, 1, 1])
+        #expect(
+            try counts(with(["output_shape": .ints([6]), "auto_pad": .string("SAME_UPPER")])) == [1, 1, 2, 1, 2, 1])
+        #expect(
+            try counts(with(["output_shape": .ints([6]), "auto_pad": .string("SAME_LOWER")])) == [1, 2, 1, 2, 1, 1])
         #expect(try counts(with(["auto_pad": .string("SAME_UPPER")])) == [1, 1, 2, 1, 2, 1])
         #expect(try counts(with(["output_shape": .ints([9])])) == [1, 1, 2, 1, 2, 1, 1, 0, 0])
         // Dilation 3 lets output_padding reach beyond the stride.

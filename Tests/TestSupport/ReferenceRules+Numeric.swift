@@ -207,3 +207,12 @@ func crossEntropy(_ logits: [Int]) -> ReferenceRule {
         return [losses]
     }
 }
+
+/// By expansion along the first row.
+func expandedDeterminant(_ rows: [[Double]]) -> Double {
+    guard let first = rows.first else { return 1 }
+    return first.indices.reduce(0) { sum, column in
+        let minor = rows.dropFirst().map { row in row.indices.filter { $0 != column }.map { row[$0] } }
+        return sum + (column % 2 == 0 ? 1 : -1) * first[column] * expandedDeterminant(minor)
+    }
+}

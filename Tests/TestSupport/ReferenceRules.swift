@@ -46,6 +46,15 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
     case is Convert:
         guard outputs[0].elementType == .int64 else { return { $0 } }
         return { values in [values[0].map { $0.rounded(.towardZero) }] }
+    case is Determinant:
+        let n = shapes[0].last!
+        return { values in
+            [
+                stride(from: 0, to: values[0].count, by: n * n).map { start in
+                    expandedDeterminant((0..<n).map { row in Array(values[0][start + row * n..<start + (row + 1) * n]) })
+                }
+            ]
+        }
     case let operation as OneHotEncoding: return oneHotEncoding(operation, outputs[0].shape)
     case let operation as ArgumentSearch: return argumentSearch(operation, shapes[0])
     case let operation as Convolution: return convolution(operation.geometry, shapes, outputs[0].shape)

@@ -13,7 +13,8 @@ enum LinearAttention {
         let shapes = [node.shape(try node.input(0)), node.shape(try node.input(1)), node.shape(try node.input(2))]
         guard let queryHeads = try node.int("q_num_heads"), let heads = try node.int("kv_num_heads"),
             shapes.allSatisfy({ $0.count == 3 && $0[..<2] == shapes[0][..<2] }), heads > 0, queryHeads > 0,
-            queryHeads % heads == 0, shapes[0][2] % queryHeads == 0, shapes[1][2] % heads == 0, shapes[2][2] % heads == 0,
+            queryHeads % heads == 0, shapes[0][2] % queryHeads == 0, shapes[1][2] % heads == 0,
+            shapes[2][2] % heads == 0,
             shapes[0][2] / queryHeads == shapes[1][2] / heads
         else { throw .invalid("attributes q_num_heads and kv_num_heads must divide the features of \(shapes)") }
         let rule = try node.string("update_rule") ?? "gated_delta"

@@ -15,7 +15,8 @@ enum NormPoolingOperators {
         let power = try node.int("p", default: 2)
         // With ceil_mode the last window reaches behind the pads.
         let ends = window.outSpatial.indices.map { axis in
-            (window.outSpatial[axis] - 1) * window.strides[axis] + window.dilations[axis] * (window.kernel[axis] - 1) + 1
+            (window.outSpatial[axis] - 1) * window.strides[axis] + window.dilations[axis] * (window.kernel[axis] - 1)
+                + 1
                 - shape[axis + 2] - window.padsBegin[axis]
         }
         let sums = ConvolutionGeometry(

@@ -80,7 +80,8 @@ public enum IndexingOperators {
 
     /// The slices that tuples name, as rows of a table: a table has a rule for each sample's gradient. A tuple outside
     /// of the data becomes a row that does not exist.
-    private static func rows(_ data: ValueID, _ indices: ValueID, in node: inout Expansion) throws(GraphError) -> ValueID
+    private static func rows(_ data: ValueID, _ indices: ValueID, in node: inout Expansion) throws(GraphError)
+        -> ValueID
     {
         let (shape, tuples) = (node.shape(data), node.shape(indices))
         let last = tuples.count - 1
@@ -95,7 +96,8 @@ public enum IndexingOperators {
             let own = try node.builder.logical(
                 .and, try node.builder.compare(.greaterOrEqual, coordinate, node.builder.integer(Int64(-size))),
                 try node.builder.compare(.less, coordinate, node.builder.integer(Int64(size))))
-            isInside = try isInside.map { other throws(GraphError) in try node.builder.logical(.and, other, own) } ?? own
+            isInside =
+                try isInside.map { other throws(GraphError) in try node.builder.logical(.and, other, own) } ?? own
         }
         let places = try node.builder.select(isInside!, row, node.builder.integer(Int64(count)))
         let table = try node.builder.view(data, [count] + shape[tuples[last]...])

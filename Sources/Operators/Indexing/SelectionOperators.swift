@@ -59,7 +59,9 @@ enum SelectionOperators {
         }
         let slices = slices(of: constant, axis: axis)
         var first: [Int] = []
-        for index in slices.indices where !first.contains(where: { slices[$0] == slices[index] }) { first.append(index) }
+        for index in slices.indices where !first.contains(where: { slices[$0] == slices[index] }) {
+            first.append(index)
+        }
         if try node.flag("sorted", default: true) {
             first.sort { slices[$0].lexicographicallyPrecedes(slices[$1]) }
         }

@@ -22,7 +22,9 @@ enum LossOperators {
     private static func loss(_ node: inout Expansion, _ x: ValueID) throws(GraphError) -> ValueID {
         let target = try node.input(1)
         let (shape, targetShape) = (node.shape(x), node.shape(target))
-        guard shape.count >= 2, targetShape == Array(shape[..<1]) + Array(shape[2...]), node.type(target).elementType == .int64 else {
+        guard shape.count >= 2, targetShape == Array(shape[..<1]) + Array(shape[2...]),
+            node.type(target).elementType == .int64
+        else {
             throw .invalid("targets \(node.type(target)) do not fit scores \(node.type(x))")
         }
         var classes = target

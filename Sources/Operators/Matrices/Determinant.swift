@@ -9,7 +9,8 @@ public struct Determinant: ExecutableOperation {
 
     public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
         let shape = inputs[0].shape
-        guard inputs[0].elementType == .float32, shape.count >= 2, shape[shape.count - 1] == shape[shape.count - 2] else {
+        guard inputs[0].elementType == .float32, shape.count >= 2, shape[shape.count - 1] == shape[shape.count - 2]
+        else {
             throw .invalid("\(inputs[0]) holds no square matrices")
         }
         return [inputs[0].with(shape: Array(shape.dropLast(2)))]

@@ -39,7 +39,9 @@ enum EinsteinSummation {
         let output =
             sides.count == 2
             ? try labels(sides[1], rank: nil, equation, like: terms.flatMap(\.labels)) : implicitOutput(operands, terms)
-        guard Set(output).count == output.count else { throw .invalid("equation '\(equation)' repeats an output label") }
+        guard Set(output).count == output.count else {
+            throw .invalid("equation '\(equation)' repeats an output label")
+        }
 
         var result = try summed(terms[0], keeping: Set(output + terms.dropFirst().flatMap(\.labels)), in: &node.builder)
         for (index, term) in terms.enumerated().dropFirst() {
@@ -116,7 +118,9 @@ enum EinsteinSummation {
     }
 
     /// The product of two terms, summed over the labels that both have and nobody needs afterwards.
-    private static func contracted(_ left: Term, _ right: Term, keeping labels: Set<Label>, in builder: inout GraphBuilder)
+    private static func contracted(
+        _ left: Term, _ right: Term, keeping labels: Set<Label>, in builder: inout GraphBuilder
+    )
         throws(GraphError) -> Term
     {
         var (left, right) = (left, right)

@@ -56,7 +56,8 @@ enum IntegerOperators {
         node.outputElementTypes[0] = type
         let ratio = try node.builder.divide(scale, try scalar(node.input(outputScale), &node))
         return try QuantizationOperators.quantized(
-            try node.builder.multiply(sums, ratio), zeroPoint: try scalar(node.input(outputScale + 1), &node), type: type,
+            try node.builder.multiply(sums, ratio), zeroPoint: try scalar(node.input(outputScale + 1), &node),
+            type: type,
             in: &node)
     }
 

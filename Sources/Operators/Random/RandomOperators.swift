@@ -40,7 +40,8 @@ enum RandomOperators {
             }
         }
 
-    private static func distribution(_ type: String, _ node: Expansion) throws(GraphError) -> RandomValues.Distribution {
+    private static func distribution(_ type: String, _ node: Expansion) throws(GraphError) -> RandomValues.Distribution
+    {
         if type == "RandomNormal" {
             let scale = try node.float("scale", default: 1)
             guard scale >= 0, scale.isFinite else { throw .invalid("attribute 'scale' = \(scale)") }

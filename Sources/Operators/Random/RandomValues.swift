@@ -81,7 +81,8 @@ public struct RandomValues: ExecutableOperation {
                 let (logits, out) = (arguments.input(0, as: Float.self), arguments.output(0, as: Int64.self))
                 for index in 0..<count {
                     out[index] = Int64(
-                        Self.draw(UnsafeBufferPointer(start: logits + index / draws * classes, count: classes), generator))
+                        Self.draw(
+                            UnsafeBufferPointer(start: logits + index / draws * classes, count: classes), generator))
                 }
             }
         }

@@ -2,7 +2,9 @@ import TensorGraph
 
 /// ONNX `CumProd`, by doubling: after k rounds every entry is the product of the last 2^k (Hillis and Steele 1986).
 enum CumulativeProductOperator {
-    static let all: [any OperatorPlugin] = [StandardOperator("CumProd", since: 26, structuralInputs: [1], expand: expand)]
+    static let all: [any OperatorPlugin] = [
+        StandardOperator("CumProd", since: 26, structuralInputs: [1], expand: expand)
+    ]
 
     @Sendable
     private static func expand(_ node: inout Expansion) throws(GraphError) -> [ValueID] {

@@ -22,7 +22,9 @@ enum FusedAttentionOperators {
         let widths = try node.ints("qkv_hidden_sizes") ?? [width / 3, width / 3, width / 3]
         guard node.shape(x).count == 3, widths.count == 3, widths.reduce(0, +) == width, widths[0] == widths[1],
             widths.allSatisfy({ $0 > 0 && $0 % heads == 0 })
-        else { throw .invalid("weights of \(width) columns do not divide into \(heads) heads of q, k and v: \(widths)") }
+        else {
+            throw .invalid("weights of \(width) columns do not divide into \(heads) heads of q, k and v: \(widths)")
+        }
         var parts: [ValueID] = []
         var start = 0
         for width in widths {

@@ -26,7 +26,8 @@ enum FusedNormalizationOperators {
         _ x: ValueID, axis: Int, isCentered: Bool, scale: Int, bias: Int?, in node: inout Expansion
     ) throws(GraphError) -> (result: ValueID, outputs: [ValueID]) {
         let epsilon = try node.float("epsilon", default: 1e-5)
-        let parts = try node.builder.emitAll(RowNormalization(axis: axis, isCentered: isCentered, epsilon: epsilon), [x])
+        let parts = try node.builder.emitAll(
+            RowNormalization(axis: axis, isCentered: isCentered, epsilon: epsilon), [x])
         let addend = bias.flatMap { node.optionalInput($0) }
         let result = try node.scaled(parts[0], by: try node.input(scale), adding: addend)
         return (result, [result, parts[1]])

@@ -26,7 +26,8 @@ enum WindowOperators {
         return [try typed(values, [size], in: &node)]
     }
 
-    private static func typed(_ values: [Float], _ shape: [Int], in node: inout Expansion) throws(GraphError) -> ValueID {
+    private static func typed(_ values: [Float], _ shape: [Int], in node: inout Expansion) throws(GraphError) -> ValueID
+    {
         let type = try node.elementType("output_datatype") ?? .float32
         node.outputElementTypes[0] = type
         return try node.builder.convert(node.constant(Constant(values, shape: shape)), to: type)

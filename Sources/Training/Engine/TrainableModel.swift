@@ -1,3 +1,4 @@
+import ONNXFormat
 public import Operators
 public import TensorGraph
 

@@ -31,7 +31,9 @@ extension OperatorCase {
                 factor.map { input!.sample(sample, of: $0) } ?? input
             }
             var alone = try one.expand(evaluator: ConstantFolding.evaluator)
-            for (index, output) in alone.outputs.prefix(count).enumerated() { alone.builder.addOutput("\(index)", output) }
+            for (index, output) in alone.outputs.prefix(count).enumerated() {
+                alone.builder.addOutput("\(index)", output)
+            }
             let results = evaluate(alone.builder.finish(), inputs: named(one.inputs))
             for (name, result) in results {
                 let own = expected[name]!.sample(sample, of: first)

@@ -32,7 +32,8 @@ struct OperatorCase: Sendable, CustomTestStringConvertible {
             }
         }
         let node = ImportedNode(
-            name: "node", domain: domain, operatorType: operatorType, opsetVersion: opset, inputs: inputs.indices.map { "\($0)" },
+            name: "node", domain: domain, operatorType: operatorType, opsetVersion: opset,
+            inputs: inputs.indices.map { "\($0)" },
             outputs: (0..<outputs).map { "y\($0)" }, attributes: attributes)
         var expansion = Expansion(node: node, inputs: operands, builder: builder, referenceOutputShapes: [])
         let results = try plugin.expand(&expansion)
