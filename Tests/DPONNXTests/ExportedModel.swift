@@ -5,7 +5,8 @@ import Foundation
 struct ExportedModel: CustomStringConvertible, Sendable {
     static let all = [
         "mlp", "lenet", "resnet_group", "resnet_batch", "mobilenet", "convnext", "vit", "vit_torchscript", "bert",
-        "bert_torchscript", "windows", "tied", "shared_heads", "lstm", "lstm_torchscript", "lstm_cell", "gru", "gru_packed",
+        "bert_torchscript", "windows", "tied", "shared_heads", "lstm", "lstm_torchscript", "lstm_cell", "gru",
+        "gru_packed",
         "rnn", "rnn_torchscript", "speaker", "loop", "scan", "autoencoder", "autoencoder_torchscript",
         "spatial_transformer", "tables", "tables_torchscript",
     ].map(ExportedModel.init)

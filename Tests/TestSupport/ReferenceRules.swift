@@ -51,7 +51,8 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
         return { values in
             [
                 stride(from: 0, to: values[0].count, by: n * n).map { start in
-                    expandedDeterminant((0..<n).map { row in Array(values[0][start + row * n..<start + (row + 1) * n]) })
+                    expandedDeterminant(
+                        (0..<n).map { row in Array(values[0][start + row * n..<start + (row + 1) * n]) })
                 }
             ]
         }
