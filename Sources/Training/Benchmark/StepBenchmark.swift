@@ -13,6 +13,8 @@ public final class StepBenchmark {
         public var update: Double
         /// Bytes by which the process grew from before the plan was made to its largest.
         public var peakBytes: Int
+        /// Resident bytes of the process at its largest.
+        public var residentPeakBytes: Int
     }
 
     public let batchSize: Int
@@ -25,6 +27,7 @@ public final class StepBenchmark {
 
     private let trainer: Trainer
     private let rows: [Int]
+    private let pool: ThreadPool
     private let residentBefore: Int
 
     /// - Throws: `GraphError` if the model cannot be trained or its sizes are not known; `ExecutionError` if memory is
@@ -34,6 +37,7 @@ public final class StepBenchmark {
     ) throws {
         self.batchSize = model.sizes.batchSize(wished: batchSize)
         threads = pool.threadCount
+        self.pool = pool
         let data = try SyntheticData.make(for: model, loss: loss, count: self.batchSize)
         rows = Array(0..<data.count)
         residentBefore = Self.residentBytes("VmRSS")
@@ -67,9 +71,27 @@ public final class StepBenchmark {
         }
         let update = max(whole.min()! - gradients.min()!, 0)
         let share = update * Double(batchSize) / Double(max(logicalBatchSize, batchSize))
+        let resident = Self.residentBytes("VmHWM")
         return Timing(
-            steps: gradients.map { $0 + share }, update: update,
-            peakBytes: max(Self.residentBytes("VmHWM") - residentBefore, 0))
+            steps: gradients.map { $0 + share }, update: update, peakBytes: max(resident - residentBefore, 0),
+            residentPeakBytes: resident)
+    }
+
+    /// Floating-point operations per second that a large matrix product reaches on this machine now: what a step could
+    /// at best come near to.
+    public func measureMatrixProduct() -> Double {
+        let side = 1024
+        let values = [Float](repeating: 0.5, count: side * side)
+        var product = values
+        let clock = ContinuousClock()
+        let seconds = (0..<8).map { _ in
+            clock.measure {
+                gemm(
+                    m: side, n: side, k: side, a: values, lda: side, b: values, ldb: side, c: &product, ldc: side,
+                    pool: pool)
+            } / .seconds(1)
+        }
+        return 2 * Double(side * side * side) / seconds.min()!
     }
 
     /// What each node of one step took.

@@ -77,7 +77,8 @@ struct BenchCommand: ParsableCommand {
         var secondsPerStep: [String: Double]
         var secondsPerUpdate: Double
         var samplesPerSecond, gflopPerSecond: Double
-        var predictedPeakBytes, measuredPeakBytes: Int
+        var sgemmGflopPerSecond: Double
+        var predictedPeakBytes, measuredPeakBytes, residentPeakBytes: Int
         var sites: [Site]
 
         init(_ timing: StepBenchmark.Timing, _ benchmark: StepBenchmark, _ clipping: ClippingArguments) {
@@ -89,8 +90,10 @@ struct BenchCommand: ParsableCommand {
             secondsPerUpdate = timing.update
             samplesPerSecond = Double(batchSize) / median(timing.steps)
             gflopPerSecond = benchmark.operationCount / median(timing.steps) / 1e9
+            sgemmGflopPerSecond = benchmark.measureMatrixProduct() / 1e9
             predictedPeakBytes = benchmark.predictedPeakBytes
             measuredPeakBytes = timing.peakBytes
+            residentPeakBytes = timing.residentPeakBytes
             sites = benchmark.rules.map { Site(parameters: $0.parameters, site: $0.site, norm: $0.norm) }
         }
     }
@@ -103,7 +106,10 @@ struct BenchCommand: ParsableCommand {
         print("seconds per step   \(fixed(timing.steps.min()!, 5)) min, \(fixed(step, 5)) median")
         print("seconds per update \(fixed(timing.update, 5)) (noise and optimizer, once per logical batch)")
         print("samples/s          \(fixed(Double(benchmark.batchSize) / step, 2))")
-        print("GFLOP/s            \(fixed(benchmark.operationCount / step / 1e9, 1))")
+        let (rate, peak) = (benchmark.operationCount / step / 1e9, benchmark.measureMatrixProduct() / 1e9)
+        print(
+            "GFLOP/s            \(fixed(rate, 1)), \(fixed(100 * rate / peak, 0)) % of a large matrix product's \(fixed(peak, 1))"
+        )
         print(
             "peak memory        \(benchmark.predictedPeakBytes >> 20) MiB predicted, \(timing.peakBytes >> 20) MiB measured"
         )
