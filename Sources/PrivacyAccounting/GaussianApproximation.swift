@@ -9,6 +9,8 @@ public struct GaussianApproximation: Hashable, Sendable {
     /// The distance of the two unit-variance normals that are as hard to tell apart as the run's outputs.
     public let mu: Double
 
+    init(mu: Double) { self.mu = mu }
+
     public init(_ events: [PrivacyEvent]) {
         var squared = 0.0
         for event in events where event.count > 0 {

@@ -39,6 +39,11 @@ import Testing
             #expect(try PrivacyStatement(metadata: metadata) == original)
             #expect(original.recomputedBound == original.bound)
         }
+        let mechanism = statement().mechanism
+        let tight = PrivacyStatement(
+            mechanism: mechanism, clippingFunction: "abadi", clippingStyle: "flat", accountant: .pld, delta: 1e-5)
+        #expect(try PrivacyStatement(metadata: tight.metadata()) == tight)
+        #expect(tight.recomputedBound == tight.bound && tight.bound.epsilon < statement().bound.epsilon)
         #expect(try PrivacyStatement(metadata: ["author": "somebody"]) == nil)
     }
 

@@ -6,9 +6,9 @@ struct AccountCommand: ParsableCommand {
         commandName: "account",
         abstract: "Tells epsilon from noise and steps, noise from epsilon and steps, or steps from both.",
         discussion: """
-            Give two of --noise-multiplier, --steps and --epsilon; the third is computed. The accounting is that of \
-            Poisson sampling with add-or-remove-one adjacency. Bounds are printed side by side; gdp is an \
-            approximation and no guarantee.
+            Give two of --noise-multiplier, --steps and --epsilon; the third is computed, by --accountant. The accounting \
+            is that of Poisson sampling with add-or-remove-one adjacency. All accountants are printed side by side: pld \
+            is the tightest bound, with what no analysis can go below; gdp is an approximation and no guarantee.
 
             Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
             """)
@@ -28,6 +28,9 @@ struct AccountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("delta of (epsilon, delta).", valueName: "delta"))
     var delta: Double
 
+    @Option(help: "The method that noise or steps are computed by.")
+    var accountant = PrivacyAccountant.pld
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -46,6 +49,10 @@ struct AccountCommand: ParsableCommand {
     }
 
     private struct Report: Encodable {
+        struct LossDistribution: Encodable {
+            var epsilon: Double
+            var epsilonLower: Double
+        }
         struct Renyi: Encodable {
             var epsilon: Double
             var order: Double?
@@ -58,13 +65,13 @@ struct AccountCommand: ParsableCommand {
         var noiseMultiplier: Double
         var steps: Int
         var delta: Double
+        var pld: LossDistribution
         var rdp: Renyi
         var gdp: Approximation
     }
 
     func run() throws {
         try reportingFailures {
-            let accountant = PrivacyAccountant.rdp
             var (sigma, count) = (noiseMultiplier ?? 0, steps ?? 0)
             if noiseMultiplier == nil {
                 sigma = accountant.noiseMultiplier(
@@ -78,10 +85,12 @@ struct AccountCommand: ParsableCommand {
             }
             let event = PrivacyEvent(
                 .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: sigma), count: count)
-            let bound = accountant.epsilon(of: [event], delta: delta)
+            let enclosure = PrivacyLossAccountant([event]).epsilon(delta: delta)
+            let bound = PrivacyAccountant.rdp.epsilon(of: [event], delta: delta)
             let approximation = GaussianApproximation([event]).epsilon(delta: delta)
             let report = Report(
                 samplingRate: samplingRate, noiseMultiplier: sigma, steps: count, delta: delta,
+                pld: .init(epsilon: enclosure.upper, epsilonLower: enclosure.lower),
                 rdp: .init(epsilon: bound.epsilon, order: bound.order),
                 gdp: .init(epsilon: approximation.epsilon, upperBound: false))
             if json { try printJSON(report) } else { printText(report) }
@@ -94,6 +103,7 @@ struct AccountCommand: ParsableCommand {
         )
         var table = Table(header: ["accountant", "epsilon", "meaning"])
         let order = report.rdp.order.map { " (order \($0))" } ?? ""
+        table.add("pld", "\(report.pld.epsilon)", "upper bound; not below \(report.pld.epsilonLower) by any method")
         table.add("rdp", "\(report.rdp.epsilon)", "upper bound\(order)")
         table.add("gdp", "\(report.gdp.epsilon)", "approximation, not a guarantee")
         print(table.text)

@@ -103,11 +103,9 @@ struct TrainCommand: ParsableCommand {
 
     private func runSteps(_ trainer: Trainer, _ statement: PrivacyStatement) throws {
         let mechanism = statement.mechanism
-        var bar = ProgressBar(steps: mechanism.steps, showsDiagnostics: !noPrivateDiagnostics) { steps in
-            guard statement.isPrivate else { return nil }
-            return statement.accountant.epsilon(of: [mechanism.event(steps: steps)], delta: statement.bound.delta)
-                .epsilon
-        }
+        let spent = SpentEpsilon(statement)
+        var bar = ProgressBar(
+            steps: mechanism.steps, showsDiagnostics: !noPrivateDiagnostics, epsilon: spent.after)
         for _ in 0..<mechanism.steps { bar.show(try trainer.step()) }
     }
 

@@ -31,7 +31,7 @@ struct PrivacyArguments: ParsableArguments {
     var steps: Int?
 
     @Option(help: "The method that proves epsilon.")
-    var accountant = PrivacyAccountant.rdp
+    var accountant = PrivacyAccountant.pld
 
     @Option(
         help: ArgumentHelp(
