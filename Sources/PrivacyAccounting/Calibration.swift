@@ -20,21 +20,29 @@ extension PrivacyAccountant {
     /// - Precondition: `epsilon` is positive and finite, `delta` lies strictly between 0 and 1, `samplingRate` in
     ///   0...1, and `steps` is not negative.
     public func noiseMultiplier(epsilon: Double, delta: Double, samplingRate: Double, steps: Int) -> Double {
+        // Without a limit to batches the number of rows does not matter.
+        noiseMultiplier(
+            epsilon: epsilon, delta: delta, sampler: .poisson(rate: samplingRate), datasetSize: 1, steps: steps)
+    }
+
+    /// The same for any way of drawing batches from `datasetSize` rows.
+    public func noiseMultiplier(epsilon: Double, delta: Double, sampler: BatchSampler, datasetSize: Int, steps: Int)
+        -> Double
+    {
         precondition(epsilon > 0 && epsilon.isFinite, "the epsilon aimed at is positive and finite")
         precondition(delta > 0 && delta < 1, "delta lies strictly between 0 and 1")
-        precondition((0...1).contains(samplingRate), "a sampling rate lies in 0...1")
+        precondition((0...1).contains(sampler.samplingRate), "a sampling rate lies in 0...1")
         precondition(steps >= 0, "the number of steps is not negative")
-        if samplingRate == 0 || steps == 0 { return 0 }
+        if sampler.samplingRate == 0 || steps == 0 { return 0 }
         func spent(_ noiseMultiplier: Double) -> Double {
-            let event = PrivacyEvent(
-                .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier), count: steps)
+            let event = sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: steps)
             return self.epsilon(of: [event], delta: delta).epsilon
         }
         var start = 1.0
         if self == .pld {
             // Enough, and seldom much more than enough.
             start = PrivacyAccountant.rdp.noiseMultiplier(
-                epsilon: epsilon, delta: delta, samplingRate: samplingRate, steps: steps)
+                epsilon: epsilon, delta: delta, sampler: sampler, datasetSize: datasetSize, steps: steps)
         }
         return smallestArgument(of: spent, atMost: epsilon, startingAt: start, notBelow: 1e-3, precision: precision)
     }

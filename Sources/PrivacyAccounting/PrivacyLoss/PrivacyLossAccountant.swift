@@ -8,7 +8,8 @@ import Glibc
 public struct PrivacyLossAccountant: Hashable, Sendable {
     /// What encloses epsilon, or delta.
     public struct Bounds: Hashable, Sendable {
-        /// No analysis of the same mechanism can prove less.
+        /// No analysis of the same mechanism can prove less. For a truncated Poisson sample this holds of the losses that
+        /// stand for it (see ``TruncatedPoissonSampling``).
         public var lower: Double
         /// What is guaranteed.
         public var upper: Double
@@ -16,7 +17,7 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
 
     private let events: [PrivacyEvent]
     /// Steps that are neither without effect nor without noise nor without sampling.
-    private var sampled: [SampledGaussianLoss: Int] = [:]
+    private var sampled: [SampledStep: Int] = [:]
     /// Sum of 1 / sigma^2 over steps without sampling, which together are one Gaussian mechanism.
     private var gaussianPrecision = 0.0
     /// log of the probability that a unit is in no sum released without noise.
@@ -33,10 +34,22 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
                 } else if rate == 1 {
                     gaussianPrecision += Double(event.count) / noise / noise
                 } else {
-                    sampled[SampledGaussianLoss(samplingRate: rate, noiseMultiplier: noise), default: 0] += event.count
+                    add(rate, noise, truncated: 0, count: event.count)
+                }
+            case .truncatedPoissonSampledGaussian(let sampling, let noise):
+                if sampling.rate == 0 || noise == .infinity { continue }
+                if noise == 0 {
+                    logUnreleased += Double(event.count) * log1p(-sampling.rate)
+                } else {
+                    add(sampling.rate, noise, truncated: sampling.probability, count: event.count)
                 }
             }
         }
+    }
+
+    private mutating func add(_ rate: Double, _ noise: Double, truncated: Double, count: Int) {
+        let loss = SampledGaussianLoss(samplingRate: rate, noiseMultiplier: noise)
+        sampled[SampledStep(loss: loss, truncated: truncated), default: 0] += count
     }
 
     /// Epsilon at `delta`. The upper bound is no larger than what ``RenyiAccountant`` proves.
@@ -98,23 +111,26 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
             tilt: { LossTilt(epsilon: $1.epsilon, logDelta: log($0), cumulants: $2, largestExcess: $3) })
     }
 
-    private var steps: [(loss: SampledGaussianLoss, count: Int)] {
-        var steps = sampled.map { (loss: $0.key, count: $0.value) }
+    private var steps: [(step: SampledStep, count: Int)] {
+        var steps = sampled.map { (step: $0.key, count: $0.value) }
         steps.sort {
-            ($0.loss.noiseMultiplier, $0.loss.samplingRate) < ($1.loss.noiseMultiplier, $1.loss.samplingRate)
+            let (left, right) = ($0.step, $1.step)
+            return (left.loss.noiseMultiplier, left.loss.samplingRate, left.truncated)
+                < (right.loss.noiseMultiplier, right.loss.samplingRate, right.truncated)
         }
         if gaussianPrecision > 0 {
             let noise = 1 / gaussianPrecision.squareRoot()
-            steps.append((SampledGaussianLoss(samplingRate: 1, noiseMultiplier: noise), 1))
+            let loss = SampledGaussianLoss(samplingRate: 1, noiseMultiplier: noise)
+            steps.append((SampledStep(loss: loss, truncated: 0), 1))
         }
         return steps
     }
 
     private var onlyStep: SampledGaussianLoss? {
-        guard gaussianPrecision == 0, let (step, count) = sampled.first, sampled.count == 1, count == 1 else {
-            return nil
-        }
-        return step
+        guard gaussianPrecision == 0, let (step, count) = sampled.first, sampled.count == 1, count == 1,
+            step.truncated == 0
+        else { return nil }
+        return step.loss
     }
 
     /// The mass that each step's losses may leave out so that all together change delta by 1e-9 of it.
@@ -142,8 +158,8 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
                 let parts = steps.map { step in
                     LossComposition.Part(
                         losses: side == .upper
-                            ? step.loss.upperBound(spacing: spacing, tail: tail)
-                            : step.loss.lowerBound(spacing: spacing, tail: tail), count: step.count)
+                            ? step.step.upperBound(spacing: spacing, tail: tail)
+                            : step.step.lowerBound(spacing: spacing, tail: tail), count: step.count)
                 }
                 let composed = composition.compose(parts, side: side, tilts)
                 return (point(composed.removing), point(composed.adding))
@@ -202,15 +218,17 @@ private struct RoughCumulants {
     private(set) var removing = LossCumulants()
     private(set) var adding = LossCumulants()
 
-    init(_ steps: [(loss: SampledGaussianLoss, count: Int)], tail: Double) {
-        for (loss, count) in steps {
+    init(_ steps: [(step: SampledStep, count: Int)], tail: Double) {
+        for (step, count) in steps {
             var (ratios, u, v) = ([Double](), [Double](), [Double]())
-            loss.forEachNode(loss.support(tail: tail)) { x, weight in
-                let ratio = loss.logRatio(x)
-                let logMass = log(weight) + loss.logDensity(x)
-                ratios.append(ratio)
-                u.append(logMass)
-                v.append(logMass + ratio)
+            for (loss, logProbability) in step.parts {
+                loss.forEachNode(loss.support(tail: tail)) { x, weight in
+                    let ratio = loss.logRatio(x)
+                    let logMass = logProbability + log(weight) + loss.logDensity(x)
+                    ratios.append(ratio)
+                    u.append(logMass)
+                    v.append(logMass + ratio)
+                }
             }
             removing.add(losses: ratios, logMasses: v, count: count)
             adding.add(losses: ratios.map { -$0 }, logMasses: u, count: count)

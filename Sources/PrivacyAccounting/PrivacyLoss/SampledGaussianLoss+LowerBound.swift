@@ -7,15 +7,24 @@ extension SampledGaussianLoss {
     /// point: bin after bin, each ends where the masses since the end of the last one have the ratio of the next point.
     /// The grid is shifted so that this holds for the first bin too, which may hold nearly everything. Points closer than
     /// `resolution` are passed over. Only what is left over at the top moves to a lesser loss.
-    func lowerBound(spacing: Double, tail: Double) -> StepLosses {
+    ///
+    /// - Parameter offset: a loss that shall lie on the grid, at which the first bin may move to lesser losses, too; nil to
+    ///   choose one.
+    func lowerBound(spacing: Double, tail: Double, offset: Double? = nil) -> StepLosses {
         let support = support(tail: tail)
         let end = support.upperBound
         var start = firstBin(spacing: spacing, in: support)
         let first = logLowerMass(start)
-        let offset = first.ratio
         var u = [exp(first.u)]
-        var v = [exp(first.u + offset)]
-        var knot = 0
+        var v = [exp(first.u + first.ratio)]
+        var base = 0
+        if let offset {
+            base = Int(((first.ratio - offset) / spacing).rounded(.down))
+            u.insert(0, at: 0)
+            v.append(0)
+        }
+        let offset = offset ?? first.ratio
+        var knot = base + u.count - 1
         while start < end {
             let least = Int(((logRatio(start) - offset) / spacing).rounded(.down)) + 1
             let next = max(knot + 1, least, Int((logRatio(start + resolution / 2) - offset) / spacing))
@@ -24,21 +33,21 @@ extension SampledGaussianLoss {
             let ratio = offset + Double(next) * spacing
             if let stop = binEnd(from: start, ratio: ratio, end: end) {
                 let masses = masses(of: start...stop)
-                u[next] = masses.u
-                v[next] = masses.v
+                u[next - base] = masses.u
+                v[next - base] = masses.v
                 start = stop
                 knot = next
             } else {
                 let masses = masses(of: start...end)
-                u[next] = masses.u
-                v[next - 1] += masses.v
+                u[next - base] = masses.u
+                v[next - base - 1] += masses.v
                 break
             }
         }
         return StepLosses(
-            removing: LossMasses(offset: offset, spacing: spacing, firstIndex: 0, masses: v),
+            removing: LossMasses(offset: offset, spacing: spacing, firstIndex: base, masses: v),
             adding: LossMasses(
-                offset: -offset, spacing: spacing, firstIndex: 1 - u.count, masses: u.reversed()))
+                offset: -offset, spacing: spacing, firstIndex: 1 - u.count - base, masses: u.reversed()))
     }
 
     /// The end of the first bin: where the ratio is half a spacing above that of everything below.

@@ -6,11 +6,13 @@ extension SampledGaussianLoss {
     ///
     /// An outcome between two grid points goes to both, in the shares that keep its mass under U and under V. The
     /// true pair is a post-processing of the result. Points closer than `resolution` are passed over. Outcomes outside `support(tail:)` move to a greater loss.
-    func upperBound(spacing: Double, tail: Double) -> StepLosses {
+    ///
+    /// - Parameter offset: a loss that shall lie on the grid; nil to choose one.
+    func upperBound(spacing: Double, tail: Double, offset: Double? = nil) -> StepLosses {
         let support = support(tail: tail)
         let (low, high) = (logRatio(support.lowerBound), logRatio(support.upperBound))
         // With a grid point at the least ratio the many outcomes close to it stay there.
-        let offset = samplingRate < 1 ? max(log1p(-samplingRate), low - spacing) : low
+        let offset = offset ?? (samplingRate < 1 ? max(log1p(-samplingRate), low - spacing) : low)
         let first = Int(((low - offset) / spacing).rounded(.down))
         let cells = Int(((high - offset) / spacing).rounded(.down)) - first + 1
         var u = [Double](repeating: 0, count: cells + 1)

@@ -4,7 +4,7 @@ import PrivacyAccounting
 import PrivateGradients
 import TensorGraph
 
-/// Trains a model by DP-SGD (Abadi et al. 2016): Poisson samples, clipped per-sample gradients, Gaussian noise.
+/// Trains a model by DP-SGD (Abadi et al. 2016): random samples, clipped per-sample gradients, Gaussian noise.
 public final class Trainer {
     /// What happened in one step. Computed without noise, so not covered by epsilon.
     public struct StepReport: Sendable, Hashable {
@@ -28,6 +28,8 @@ public final class Trainer {
     private let pool: ThreadPool
     private let sampling: any RandomGenerator
     private let noise: [NoiseBlock]
+    /// Nil where no noise is added.
+    private let grid: NoiseGrid?
     private var optimizer: Optimizer
     private var average: WeightAverage?
 
@@ -50,6 +52,9 @@ public final class Trainer {
         sampling = generator.stream(0)
         noise = NoiseBlock.all(parameters, generator)
         let sizes = parameters.names.map { parameters[$0].count }
+        grid =
+            options.mechanism.noiseMultiplier > 0
+            ? NoiseGrid(options.mechanism, parameterCount: sizes.reduce(0, +)) : nil
         optimizer = Optimizer(options.updateRule, weightDecay: options.weightDecay, parameterSizes: sizes)
         average = options.averageDecay.map { WeightAverage(decay: $0, parameterSizes: sizes) }
     }
@@ -60,9 +65,8 @@ public final class Trainer {
     /// realised one, which is private.
     /// - Throws: `DataError` if a row's value does not fit its input's type; the step is then not taken.
     public func step() throws -> StepReport {
-        let rows = sampling.poissonSample(of: data.count, rate: options.mechanism.sampler.samplingRate)
         engine.reset()
-        let samples = try engine.accumulate(rows)
+        let samples = try engine.accumulate(drawBatch())
         addNoise()
         let rate = options.schedule.rate(at: stepCount)
         optimizer.step(
@@ -83,12 +87,23 @@ public final class Trainer {
     }
 
     private func addNoise() {
-        let deviation = options.mechanism.noiseStandardDeviation
-        guard deviation > 0 else { return }
+        guard let grid else { return }
         pool.forEach(noise.count) { index, _ in
             let block = noise[index]
-            block.generator.addNormals(
-                to: .init(rebasing: engine.sum(of: block.parameter)[block.range]), scale: Float(deviation))
+            grid.release(.init(rebasing: engine.sum(of: block.parameter)[block.range]), block.generator)
+        }
+    }
+
+    /// The indices of one logical batch.
+    private func drawBatch() -> [Int] {
+        switch options.mechanism.sampler {
+        case .full: return Array(0..<data.count)
+        case .poisson(let rate): return sampling.poissonSample(of: data.count, rate: rate)
+        case .truncatedPoisson(let rate, let largestBatch):
+            var rows = sampling.poissonSample(of: data.count, rate: rate)
+            guard rows.count > largestBatch else { return rows }
+            sampling.shuffle(&rows)
+            return rows.prefix(largestBatch).sorted()
         }
     }
 

@@ -5,7 +5,7 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Fine-tunes a model under differential privacy.",
         discussion: """
-            Every step draws each row with probability B/N, clips each sample's gradient to norm C, adds Gaussian noise \
+            Every step draws each row with probability B/N (see --sampler), clips each sample's gradient to norm C, adds Gaussian noise \
             of standard deviation sigma C to their sum and divides by B. The output is the model with new weights and a \
             privacy statement in its metadata.
 
@@ -60,7 +60,7 @@ struct TrainCommand: ParsableCommand {
             weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         let batchSize = try PhysicalBatch.size(
-            wished: resources.physicalBatchSize, expectedBatchSize: privacy.batchSize,
+            wished: resources.physicalBatchSize, expectedBatchSize: privacy.expectedBatchSize(rows: set.count),
             memoryLimit: resources.memoryBytes, model: trainable, loss: loss, clipping: options.clipping, data: set,
             pool: pool)
         let parameters = ParameterMemory(try trainable.initialValues())
