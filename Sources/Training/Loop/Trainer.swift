@@ -32,16 +32,20 @@ public final class Trainer {
     private let grid: NoiseGrid?
     private var optimizer: Optimizer
     private var average: WeightAverage?
+    private let record: TrainingRecord?
 
     private var parameters: ParameterMemory { engine.parameters }
 
     /// - Parameters:
     ///   - physicalBatchSize: samples computed at once; see `PhysicalBatch`.
-    ///   - generator: source of sampling and noise; private only if it says so.
+    ///   - generator: source of sampling and noise; private only if it says so. One that was used before, or that a seed
+    ///     repeats, must not be used again for steps that are taken again.
+    ///   - record: where every step is charged before its noise is drawn; nil to keep no account.
     /// - Throws: what `GradientEngine.init` throws.
     public init(
         _ model: TrainableModel, loss: LossSpecification, options: TrainingOptions, data: DataSet,
-        physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool
+        physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool,
+        record: TrainingRecord? = nil
     ) throws {
         engine = try GradientEngine(
             model, loss: loss, clipping: options.clipping, data: data, batchSize: physicalBatchSize,
@@ -49,6 +53,7 @@ public final class Trainer {
         self.options = options
         self.data = data
         self.pool = pool
+        self.record = record
         sampling = generator.stream(0)
         noise = NoiseBlock.all(parameters, generator)
         let sizes = parameters.names.map { parameters[$0].count }
@@ -63,10 +68,12 @@ public final class Trainer {
     ///
     /// An empty batch is still a step, of noise only. The sum is divided by the expected batch size, never by the
     /// realised one, which is private.
-    /// - Throws: `DataError` if a row's value does not fit its input's type; the step is then not taken.
+    /// - Throws: `DataError` if a row's value does not fit its input's type, or the step cannot be charged; the step is
+    ///   then not taken.
     public func step() throws -> StepReport {
         engine.reset()
         let samples = try engine.accumulate(drawBatch())
+        try record?.charge()
         addNoise()
         let rate = options.schedule.rate(at: stepCount)
         optimizer.step(
@@ -83,6 +90,28 @@ public final class Trainer {
         parameters.names.enumerated().map { index, name in
             if let average, average.updateCount > 0 { return (name, average.average(of: index)) }
             return (name, Array(parameters[name]))
+        }
+    }
+
+    var state: TrainingState {
+        TrainingState(
+            stepCount: stepCount, optimizerSteps: optimizer.stepCount, averageUpdates: average?.updateCount ?? 0,
+            values: parameters.names.enumerated().map { index, name in
+                let averages = average.map { [$0.averages[index]] } ?? []
+                return (name, [Array(parameters[name])] + optimizer.state[index] + averages)
+            })
+    }
+
+    /// Goes on from a state of the same shape.
+    func restore(_ state: TrainingState) {
+        stepCount = state.stepCount
+        optimizer.stepCount = state.optimizerSteps
+        average?.updateCount = state.averageUpdates
+        for (index, (name, buffers)) in state.values.enumerated() {
+            _ = parameters[name].update(fromContentsOf: buffers[0])
+            let kept = optimizer.state[index].count
+            optimizer.state[index] = Array(buffers[1..<1 + kept])
+            average?.averages[index] = buffers[1 + kept]
         }
     }
 

@@ -10,11 +10,13 @@ struct AccountCommand: ParsableCommand {
             is that of Poisson sampling with add-or-remove-one adjacency. All accountants are printed side by side: pld \
             is the tightest bound, with what no analysis can go below; gdp is an approximation and no guarantee.
 
+            With --ledger the runs recorded there are composed, data set by data set.
+
             Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
             """)
 
     @Option(help: ArgumentHelp("Probability q with which a row enters a batch.", valueName: "q"))
-    var samplingRate: Double
+    var samplingRate: Double?
 
     @Option(help: ArgumentHelp("Noise standard deviation in units of the clipping norm.", valueName: "sigma"))
     var noiseMultiplier: Double?
@@ -28,6 +30,9 @@ struct AccountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("delta of (epsilon, delta).", valueName: "delta"))
     var delta: Double
 
+    @Option(help: ArgumentHelp("Tell what the runs in a ledger have spent on each data set.", valueName: "file"))
+    var ledger: String?
+
     @Option(help: "The method that noise or steps are computed by.")
     var accountant = PrivacyAccountant.pld
 
@@ -35,8 +40,15 @@ struct AccountCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard samplingRate >= 0, samplingRate <= 1 else { throw ValidationError("--sampling-rate must lie in 0...1") }
         guard delta > 0, delta < 1 else { throw ValidationError("--delta must lie between 0 and 1") }
+        if ledger != nil {
+            guard samplingRate == nil, noiseMultiplier == nil, steps == nil, epsilon == nil else {
+                throw ValidationError("a ledger says what was run; give --ledger and --delta alone")
+            }
+            return
+        }
+        guard let samplingRate else { throw ValidationError("give --sampling-rate, or --ledger") }
+        guard samplingRate >= 0, samplingRate <= 1 else { throw ValidationError("--sampling-rate must lie in 0...1") }
         let given = (noiseMultiplier == nil ? 0 : 1) + (steps == nil ? 0 : 1) + (epsilon == nil ? 0 : 1)
         guard given == 2 else { throw ValidationError("give two of --noise-multiplier, --steps and --epsilon") }
         if let noiseMultiplier, !(noiseMultiplier >= 0 && noiseMultiplier.isFinite) {
@@ -72,6 +84,12 @@ struct AccountCommand: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
+            if let ledger {
+                let report = LedgerReport(try PrivacyLedger.runs(in: ledger), delta: delta)
+                if json { try printJSON(report) } else { print(report.text) }
+                return
+            }
+            let samplingRate = samplingRate!
             var (sigma, count) = (noiseMultiplier ?? 0, steps ?? 0)
             if noiseMultiplier == nil {
                 sigma = accountant.noiseMultiplier(
