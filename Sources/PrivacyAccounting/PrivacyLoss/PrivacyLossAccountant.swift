@@ -73,6 +73,7 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
             return Bounds(lower: epsilon, upper: epsilon)
         }
         let trusted = Bounds(lower: 0, upper: RenyiAccountant(events).epsilon(delta: delta).epsilon)
+        guard isResolved else { return trusted }
         let rough = RoughCumulants(steps, tail: truncation(of: delta))
         return refined(
             trusted, tolerance, truncation(of: delta), rough, rough.map { LossTilt(delta: delta, cumulants: $0) },
@@ -96,6 +97,7 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
             return Bounds(lower: delta, upper: delta)
         }
         let trusted = Bounds(lower: 0, upper: RenyiAccountant(events).delta(epsilon: epsilon).delta)
+        guard isResolved else { return trusted }
         let wide = RoughCumulants(steps, tail: 1e-280)
         let tilts = wide.map { LossTilt(epsilon: epsilon, logDelta: nil, cumulants: $0) }
         let logDelta = max(
@@ -133,6 +135,12 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
         return step.loss
     }
 
+    /// Whether all noise is at least a hundredth of C. Losses with less are enormous, and their scale, sigma^2, so fine that
+    /// neither grids nor quadrature would end; the bound by Renyi divergences is then all that is told.
+    private var isResolved: Bool {
+        steps.allSatisfy { step, _ in step.parts.allSatisfy { $0.loss.noiseMultiplier >= 0.01 } }
+    }
+
     /// The mass that each step's losses may leave out so that all together change delta by 1e-9 of it.
     private func truncation(of delta: Double) -> Double {
         1e-9 * delta / Double(steps.reduce(0) { $0 + $1.count })
@@ -152,6 +160,8 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
         while true {
             let composition = LossComposition(count: size)
             let spacing = tilts.spacing(size: size)
+            // One step may reach much further than what matters of all.
+            guard steps.allSatisfy({ $0.step.width(tail: tail) < spacing * 0x1p24 }) else { return bounds }
             func points(_ side: ComposedLosses.Side) -> (
                 removing: ComposedLosses.Point?, adding: ComposedLosses.Point?
             ) {

@@ -15,6 +15,14 @@ struct SampledStep: Hashable {
         return truncated == 1 ? [second] : [(loss, log1p(-truncated)), second]
     }
 
+    /// The range of losses within the support.
+    func width(tail: Double) -> Double {
+        parts.map { part in
+            let support = part.loss.support(tail: tail)
+            return part.loss.logRatio(support.upperBound) - part.loss.logRatio(support.lowerBound)
+        }.max()!
+    }
+
     func upperBound(spacing: Double, tail: Double) -> StepLosses {
         mixture { $0.upperBound(spacing: spacing, tail: tail, offset: $1) }
     }
