@@ -74,9 +74,14 @@ import Testing
         let arguments = train(20_000, "--checkpoint", checkpoint)
         let process = try CommandRun.start(arguments)
         let ledger = checkpoint + "/ledger"
-        for _ in 0..<200 where ((try? Data(contentsOf: URL(fileURLWithPath: ledger)))?.count ?? 0) < 2000 {
-            usleep(50_000)
+        func size() -> Int { (try? Data(contentsOf: URL(fileURLWithPath: ledger)))?.count ?? 0 }
+        func wait(forMoreThan bytes: Int) {
+            for _ in 0..<400 {
+                if size() > bytes { return }
+                usleep(25_000)
+            }
         }
+        wait(forMoreThan: 2000)
         kill(process.processIdentifier, signal)
         process.waitUntilExit()
         #expect(process.terminationStatus == 128 + signal)
@@ -86,8 +91,9 @@ import Testing
         // Another data set or option is refused; the same resumes where it stopped.
         let other = try CommandRun(train(20_001, "--checkpoint", checkpoint, "--resume"))
         #expect(other.status == 65, "\(other.errors)")
+        let stopped = size()
         let again = try CommandRun.start(arguments + ["--resume"])
-        for _ in 0..<200 where try stepsSpent(ledger) <= before { usleep(50_000) }
+        wait(forMoreThan: stopped)
         // While it runs, nobody else may use the folder.
         let second = try CommandRun(arguments + ["--resume"])
         #expect(second.status == 74 && second.errors.contains("in use"), "\(second.errors)")

@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import DPONNX
+import ArgumentParser
+import DPONNX
 
 /// Where a run's account and its checkpoints are kept.
 struct RecordArguments: ParsableArguments {
