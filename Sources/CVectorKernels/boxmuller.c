@@ -6,81 +6,129 @@
 // Fused and unfused products round differently; a seed has to give the same model on every CPU.
 #pragma clang fp contract(off)
 
-static inline __attribute__((always_inline)) float as_float(uint32_t bits) {
-    float value;
+static inline __attribute__((always_inline)) double as_double(uint64_t bits) {
+    double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static inline __attribute__((always_inline)) uint32_t as_bits(float value) {
-    uint32_t bits;
+static inline __attribute__((always_inline)) uint64_t as_bits(double value) {
+    uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-// The 64-bit number high:low + 1/2, over 2^64, in (0, 1]. Pieces of at most 24 bits convert without rounding.
-static inline __attribute__((always_inline)) float unit_interval(uint32_t high, uint32_t low) {
-    float a = (float)(int32_t)(high >> 8);
-    float b = (float)(int32_t)((high & 0xff) << 16 | low >> 16);
-    float c = (float)(int32_t)(low & 0xffff);
-    return a * 0x1p-24f + (b * 0x1p-48f + (c * 0x1p-64f + 0x1p-65f));
+// An integer below 2^52 as a double: 2^52 + n has n as its fraction.
+static inline __attribute__((always_inline)) double exact(uint64_t n) {
+    return as_double(n | 0x4330000000000000u) - 0x1p52;
 }
 
-// log(u) for a normal u: u = 2^e m with m about in sqrt(1/2)...sqrt(2), log m = 2 atanh((m - 1) / (m + 1)).
-static inline __attribute__((always_inline)) float natural_log(float u) {
-    uint32_t shifted = as_bits(u) - 0x3f3504f3u;
-    float exponent = (float)((int32_t)shifted >> 23);
-    float m = as_float((shifted & 0x007fffffu) + 0x3f3504f3u);
-    float s = (m - 1.0f) / (m + 1.0f);
-    float s2 = s * s;
-    float series = s2 * (1.0f / 3 + s2 * (1.0f / 5 + s2 * (1.0f / 7 + s2 * (1.0f / 9))));
-    return exponent * 0.693147181f + 2.0f * (s + s * series);
+// The nearest integer, for |x| < 2^51.
+static inline __attribute__((always_inline)) double nearest(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
+// log(u) for 2^-66 < u <= 1: u = 2^e m with m in sqrt(1/2)...sqrt(2), log m = 2 atanh((m - 1) / (m + 1)).
+static inline __attribute__((always_inline)) double natural_log(double u) {
+    uint64_t shifted = as_bits(u) - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u;
+    double exponent = exact(shifted >> 52) - 1023.0;
+    double m = as_double((shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
+    double s = (m - 1.0) / (m + 1.0);
+    double s2 = s * s;
+    double series = 1.0 / 21;
+    series = series * s2 + 1.0 / 19;
+    series = series * s2 + 1.0 / 17;
+    series = series * s2 + 1.0 / 15;
+    series = series * s2 + 1.0 / 13;
+    series = series * s2 + 1.0 / 11;
+    series = series * s2 + 1.0 / 9;
+    series = series * s2 + 1.0 / 7;
+    series = series * s2 + 1.0 / 5;
+    series = series * s2 + 1.0 / 3;
+    return exponent * 0x1.62e42fefa39efp-1 + 2.0 * (s + s * s2 * series);
 }
 
-// Planes of `pairs` words: radius high, radius low, angle. Planes of `pairs` normals: cosines, sines.
-static inline __attribute__((always_inline)) void box_muller(const uint32_t *restrict bits, size_t pairs,
-                                                              float *restrict normals) {
+// Planes of `pairs` 64-bit words: radius, angle. Planes of `pairs` normals: cosines, sines.
+static inline __attribute__((always_inline)) void box_muller(const uint64_t *restrict bits, size_t pairs,
+                                                              double *restrict normals) {
     for (size_t i = 0; i < pairs; i++) {
-        float radius = __builtin_elementwise_sqrt(-2.0f * natural_log(unit_interval(bits[i], bits[pairs + i])));
-        // Two bits choose a quarter of the circle, thirty an angle of -pi/4...pi/4 about its middle.
-        uint32_t word = bits[2 * pairs + i];
-        int32_t offset = (int32_t)(word << 2) >> 2;
-        float x = ((float)offset + 0.5f) * (float)(M_PI_4 / 0x1p29);
-        float x2 = x * x;
-        float sine = x + x * x2 * (-1.0f / 6 + x2 * (1.0f / 120 + x2 * (-1.0f / 5040 + x2 * (1.0f / 362880))));
-        float cosine = 1.0f + x2 * (-1.0f / 2 + x2 * (1.0f / 24 + x2 * (-1.0f / 720 + x2 * (1.0f / 40320))));
+        // The word plus one half, over 2^64: neither 0 nor rounded where it is small.
+        uint64_t word = bits[i];
+        double u = exact(word >> 32) * 0x1p-32 + (exact(word & 0xffffffffu) + 0.5) * 0x1p-64;
+        double radius = __builtin_elementwise_sqrt(-2.0 * natural_log(u));
+        // Two bits choose a quarter of the circle, 52 an angle of -pi/4...pi/4 about its middle.
+        uint64_t turn = bits[pairs + i];
+        double x = (exact(turn & 0x000fffffffffffffu) - (0x1p51 - 0.5)) * (M_PI_4 * 0x1p-51);
+        double x2 = x * x;
+        double sine = 1.0 / 355687428096000;
+        sine = sine * x2 - 1.0 / 1307674368000;
+        sine = sine * x2 + 1.0 / 6227020800;
+        sine = sine * x2 - 1.0 / 39916800;
+        sine = sine * x2 + 1.0 / 362880;
+        sine = sine * x2 - 1.0 / 5040;
+        sine = sine * x2 + 1.0 / 120;
+        sine = sine * x2 - 1.0 / 6;
+        sine = x + x * x2 * sine;
+        double cosine = -1.0 / 6402373705728000;
+        cosine = cosine * x2 + 1.0 / 20922789888000;
+        cosine = cosine * x2 - 1.0 / 87178291200;
+        cosine = cosine * x2 + 1.0 / 479001600;
+        cosine = cosine * x2 - 1.0 / 3628800;
+        cosine = cosine * x2 + 1.0 / 40320;
+        cosine = cosine * x2 - 1.0 / 720;
+        cosine = cosine * x2 + 1.0 / 24;
+        cosine = cosine * x2 - 0.5;
+        cosine = cosine * x2 + 1.0;
         // A quarter turn swaps the two; which quarter decides their signs.
-        uint32_t swap = 0u - (word >> 30 & 1u);
-        uint32_t c = as_bits(cosine), s = as_bits(sine);
-        uint32_t first = (c & ~swap) | (s & swap), second = (s & ~swap) | (c & swap);
-        uint32_t sign = word & 0x80000000u;
-        normals[i] = radius * as_float(first ^ sign ^ (swap & 0x80000000u));
-        normals[pairs + i] = radius * as_float(second ^ sign);
+        uint64_t swap = 0u - (turn >> 62 & 1u);
+        uint64_t c = as_bits(cosine), s = as_bits(sine);
+        uint64_t first = (c & ~swap) | (s & swap), second = (s & ~swap) | (c & swap);
+        uint64_t sign = turn & 0x8000000000000000u;
+        normals[i] = radius * as_double(first ^ sign ^ (swap & 0x8000000000000000u));
+        normals[pairs + i] = radius * as_double(second ^ sign);
     }
 }
 
-void vk_normals_generic(const uint32_t *bits, size_t pairs, float *normals) { box_muller(bits, pairs, normals); }
+static inline __attribute__((always_inline)) void release(const double *restrict normals, double scale, double step,
+                                                          size_t count, float *restrict sums) {
+    double inverse = 1.0 / step;
+    for (size_t i = 0; i < count; i++) {
+        double noise = nearest(normals[i] * scale);
+        sums[i] = (float)((nearest((double)sums[i] * inverse) + noise) * step);
+    }
+}
 
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static void normals_avx2(const uint32_t *bits, size_t pairs, float *normals) {
+void vk_normals_generic(const uint64_t *bits, size_t pairs, double *normals) {
     box_muller(bits, pairs, normals);
 }
 
-void vk_normals(const uint32_t *bits, size_t pairs, float *normals) {
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void normals_avx2(const uint64_t *bits, size_t pairs, double *normals) {
+    box_muller(bits, pairs, normals);
+}
+
+__attribute__((target("avx2"))) static void release_avx2(const double *normals, double scale, double step, size_t count,
+                                                         float *sums) {
+    release(normals, scale, step, count, sums);
+}
+
+void vk_normals(const uint64_t *bits, size_t pairs, double *normals) {
     if (__builtin_cpu_supports("avx2")) {
         normals_avx2(bits, pairs, normals);
     } else {
         box_muller(bits, pairs, normals);
     }
 }
+
+void vk_release_on_grid(const double *normals, double scale, double step, size_t count, float *sums) {
+    if (__builtin_cpu_supports("avx2")) {
+        release_avx2(normals, scale, step, count, sums);
+    } else {
+        release(normals, scale, step, count, sums);
+    }
+}
 #else
-void vk_normals(const uint32_t *bits, size_t pairs, float *normals) { box_muller(bits, pairs, normals); }
+void vk_normals(const uint64_t *bits, size_t pairs, double *normals) { box_muller(bits, pairs, normals); }
+
+void vk_release_on_grid(const double *normals, double scale, double step, size_t count, float *sums) {
+    release(normals, scale, step, count, sums);
+}
 #endif
-
-void vk_scale_normals(const float *normals, float scale, size_t count, float *output) {
-    for (size_t i = 0; i < count; i++) output[i] = scale * normals[i];
-}
-
-void vk_add_scaled_normals(const float *normals, float scale, size_t count, float *output) {
-    for (size_t i = 0; i < count; i++) output[i] += scale * normals[i];
-}

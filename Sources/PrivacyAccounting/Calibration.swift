@@ -1,26 +1,50 @@
 import Glibc
 
 extension PrivacyAccountant {
-    /// The noise multiplier that just reaches `epsilon`: the smallest, to one part in 10^6 of epsilon, at which this
-    /// accountant's epsilon is not above it.
+    /// How far below its target a calibrated epsilon may stay, relatively: bounds of privacy loss distributions are no
+    /// tighter than a few times that, and each evaluation costs up to a second.
+    private var precision: Double {
+        switch self {
+        case .pld: 1e-4
+        case .rdp: 1e-6
+        }
+    }
+
+    /// The noise multiplier that just reaches `epsilon`: about the smallest at which this accountant's epsilon is not
+    /// above it.
     ///
+    /// Epsilon at the result is never above the target and at most one part in 10^6 (`rdp`) or 10^4 (`pld`) below.
     /// Where even the least noise considered (1e-3) costs less than `epsilon`, that is returned; 0 when nothing is
     /// ever released (`samplingRate` 0 or no steps).
     ///
     /// - Precondition: `epsilon` is positive and finite, `delta` lies strictly between 0 and 1, `samplingRate` in
     ///   0...1, and `steps` is not negative.
     public func noiseMultiplier(epsilon: Double, delta: Double, samplingRate: Double, steps: Int) -> Double {
+        // Without a limit to batches the number of rows does not matter.
+        noiseMultiplier(
+            epsilon: epsilon, delta: delta, sampler: .poisson(rate: samplingRate), datasetSize: 1, steps: steps)
+    }
+
+    /// The same for any way of drawing batches from `datasetSize` rows.
+    public func noiseMultiplier(epsilon: Double, delta: Double, sampler: BatchSampler, datasetSize: Int, steps: Int)
+        -> Double
+    {
         precondition(epsilon > 0 && epsilon.isFinite, "the epsilon aimed at is positive and finite")
         precondition(delta > 0 && delta < 1, "delta lies strictly between 0 and 1")
-        precondition((0...1).contains(samplingRate), "a sampling rate lies in 0...1")
+        precondition((0...1).contains(sampler.samplingRate), "a sampling rate lies in 0...1")
         precondition(steps >= 0, "the number of steps is not negative")
-        if samplingRate == 0 || steps == 0 { return 0 }
+        if sampler.samplingRate == 0 || steps == 0 { return 0 }
         func spent(_ noiseMultiplier: Double) -> Double {
-            let event = PrivacyEvent(
-                .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier), count: steps)
+            let event = sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: steps)
             return self.epsilon(of: [event], delta: delta).epsilon
         }
-        return smallestArgument(of: spent, atMost: epsilon, startingAt: 1, notBelow: 1e-3)
+        var start = 1.0
+        if self == .pld {
+            // Enough, and seldom much more than enough.
+            start = PrivacyAccountant.rdp.noiseMultiplier(
+                epsilon: epsilon, delta: delta, sampler: sampler, datasetSize: datasetSize, steps: steps)
+        }
+        return smallestArgument(of: spent, atMost: epsilon, startingAt: start, notBelow: 1e-3, precision: precision)
     }
 
     /// The largest number of steps whose epsilon is not above `epsilon`; 0 when one step already is,
@@ -32,7 +56,19 @@ extension PrivacyAccountant {
         precondition(epsilon >= 0, "the epsilon aimed at is not negative")
         precondition(delta > 0 && delta < 1, "delta lies strictly between 0 and 1")
         let spent: (Int) -> Double
+        var (allowed, refused) = (0, 1)
         switch self {
+        case .pld:
+            // Divergences prove at least half as many steps.
+            allowed = PrivacyAccountant.rdp.maximumSteps(
+                epsilon: epsilon, delta: delta, samplingRate: samplingRate, noiseMultiplier: noiseMultiplier)
+            if allowed == .max { return .max }
+            refused = allowed + max(1, allowed / 2)
+            spent = { steps in
+                let event = PrivacyEvent(
+                    .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier), count: steps)
+                return self.epsilon(of: [event], delta: delta).epsilon
+            }
         case .rdp:
             // Divergences are linear in the number of steps: one evaluation serves every candidate.
             let once = SampledGaussianDivergence(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier)
@@ -43,7 +79,6 @@ extension PrivacyAccountant {
                 return accountant.epsilon(delta: delta).epsilon
             }
         }
-        var (allowed, refused) = (0, 1)
         while spent(refused) <= epsilon {
             allowed = refused
             if refused > Int.max / 2 { return .max }
@@ -57,12 +92,13 @@ extension PrivacyAccountant {
     }
 }
 
-/// The smallest argument, to one part in 10^6 of the value, at which a decreasing function is at most `target`.
+/// The smallest argument, to a relative `precision` of the value, at which a decreasing function is at most `target`.
 ///
 /// The value at the result never exceeds `target`. Regula falsi on logarithms (Illinois variant), with bisection
 /// where a value has no finite logarithm or the interval does not shrink.
 private func smallestArgument(
-    of function: (Double) -> Double, atMost target: Double, startingAt start: Double, notBelow floor: Double
+    of function: (Double) -> Double, atMost target: Double, startingAt start: Double, notBelow floor: Double,
+    precision: Double
 ) -> Double {
     func height(_ x: Double) -> Double { log(function(x) / target) }
     var (low, high) = (start, start)
@@ -81,7 +117,7 @@ private func smallestArgument(
     var (lowWeight, highWeight) = (lowHeight, highHeight)
     var movedLow: Bool?
     var iteration = 0
-    while highHeight < -1e-6, high > low * (1 + 1e-13) {
+    while highHeight < -precision, high > low * (1 + 0.1 * precision * precision) {
         iteration += 1
         let fraction = lowWeight / (lowWeight - highWeight)
         let bisects = !fraction.isFinite || iteration % 8 == 0

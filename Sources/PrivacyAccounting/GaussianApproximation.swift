@@ -9,17 +9,27 @@ public struct GaussianApproximation: Hashable, Sendable {
     /// The distance of the two unit-variance normals that are as hard to tell apart as the run's outputs.
     public let mu: Double
 
+    init(mu: Double) { self.mu = mu }
+
     public init(_ events: [PrivacyEvent]) {
         var squared = 0.0
         for event in events where event.count > 0 {
             switch event.mechanism {
             case .poissonSampledGaussian(let samplingRate, let noiseMultiplier):
-                guard samplingRate > 0 else { continue }
-                let excess = expm1(1 / noiseMultiplier / noiseMultiplier)
-                squared += Double(event.count) * samplingRate * samplingRate * excess
+                squared += Double(event.count) * Self.squaredMu(samplingRate, noiseMultiplier)
+            case .truncatedPoissonSampledGaussian(let sampling, let noiseMultiplier):
+                let truncated = sampling.probability
+                squared +=
+                    Double(event.count)
+                    * ((1 - truncated) * Self.squaredMu(sampling.rate, noiseMultiplier)
+                        + truncated * Self.squaredMu(sampling.rate, noiseMultiplier / 2))
             }
         }
         mu = squared.squareRoot()
+    }
+
+    private static func squaredMu(_ samplingRate: Double, _ noiseMultiplier: Double) -> Double {
+        samplingRate == 0 ? 0 : samplingRate * samplingRate * expm1(1 / noiseMultiplier / noiseMultiplier)
     }
 
     /// delta of the limiting Gaussian mechanism (Balle and Wang 2018, theorem 8).

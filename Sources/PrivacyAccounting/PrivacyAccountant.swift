@@ -2,6 +2,8 @@
 ///
 /// A further method is one more case here; calibration and the privacy statement follow from it.
 public enum PrivacyAccountant: String, Hashable, Sendable, CaseIterable {
+    /// Privacy loss distributions, composed numerically: the tightest bound.
+    case pld
     /// Renyi differential privacy: moments of the privacy loss at a fixed set of orders.
     case rdp
 
@@ -10,6 +12,7 @@ public enum PrivacyAccountant: String, Hashable, Sendable, CaseIterable {
     /// - Precondition: `delta` lies in 0...1.
     public func epsilon(of events: [PrivacyEvent], delta: Double) -> PrivacyBound {
         switch self {
+        case .pld: PrivacyBound(epsilon: PrivacyLossAccountant(events).epsilon(delta: delta).upper, delta: delta)
         case .rdp: RenyiAccountant(events).epsilon(delta: delta)
         }
     }
@@ -19,6 +22,7 @@ public enum PrivacyAccountant: String, Hashable, Sendable, CaseIterable {
     /// - Precondition: `epsilon` is not negative.
     public func delta(of events: [PrivacyEvent], epsilon: Double) -> PrivacyBound {
         switch self {
+        case .pld: PrivacyBound(epsilon: epsilon, delta: PrivacyLossAccountant(events).delta(epsilon: epsilon).upper)
         case .rdp: RenyiAccountant(events).delta(epsilon: epsilon)
         }
     }

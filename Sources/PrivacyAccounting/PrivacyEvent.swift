@@ -5,6 +5,8 @@ public struct PrivacyEvent: Hashable, Sendable {
         /// A sum over a Poisson sample, every term of L2 norm at most 1, plus Gaussian noise of standard deviation
         /// `noiseMultiplier` on every coordinate. With `samplingRate` 1 it is the plain Gaussian mechanism.
         case poissonSampledGaussian(samplingRate: Double, noiseMultiplier: Double)
+        /// The same over a Poisson sample of limited size.
+        case truncatedPoissonSampledGaussian(TruncatedPoissonSampling, noiseMultiplier: Double)
     }
 
     public var mechanism: Mechanism

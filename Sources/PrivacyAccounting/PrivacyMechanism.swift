@@ -4,11 +4,16 @@
 public enum BatchSampler: Hashable, Sendable {
     /// Every row enters every batch independently with probability `rate`.
     case poisson(rate: Double)
+    /// The same, but of a batch with more than `largestBatch` rows only so many, chosen at random, are kept.
+    case truncatedPoisson(rate: Double, largestBatch: Int)
+    /// Every batch is the whole data set.
+    case full
 
-    /// The probability with which one given row enters one batch.
+    /// The probability with which one given row enters one batch, if the batch is not truncated.
     public var samplingRate: Double {
         switch self {
-        case .poisson(let rate): rate
+        case .poisson(let rate), .truncatedPoisson(let rate, _): rate
+        case .full: 1
         }
     }
 
@@ -16,6 +21,31 @@ public enum BatchSampler: Hashable, Sendable {
     public var name: String {
         switch self {
         case .poisson: "poisson"
+        case .truncatedPoisson: "truncated-poisson"
+        case .full: "full"
+        }
+    }
+
+    /// The largest number of rows of a batch; nil where there is no limit.
+    public var largestBatch: Int? {
+        if case .truncatedPoisson(_, let largestBatch) = self { largestBatch } else { nil }
+    }
+
+    /// Whether the analysis, or the division by the expected batch, presumes that the data set has at most as many rows
+    /// as declared.
+    public var presumesDatasetSize: Bool { if case .poisson = self { false } else { true } }
+
+    /// What `count` steps with this noise cost.
+    public func event(datasetSize: Int, noiseMultiplier: Double, count: Int) -> PrivacyEvent {
+        switch self {
+        case .poisson, .full:
+            PrivacyEvent(
+                .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier), count: count)
+        case .truncatedPoisson(let rate, let largestBatch):
+            PrivacyEvent(
+                .truncatedPoissonSampledGaussian(
+                    TruncatedPoissonSampling(datasetSize: datasetSize, rate: rate, largestBatch: largestBatch),
+                    noiseMultiplier: noiseMultiplier), count: count)
         }
     }
 }
@@ -66,6 +96,7 @@ public struct PrivacyMechanism: Hashable, Sendable {
         precondition(noiseMultiplier == 0 || clippingNorm.isFinite, "noise needs a finite clipping norm")
         precondition(steps >= 0, "the number of steps is not negative")
         precondition(datasetSize > 0, "a data set has rows")
+        precondition(sampler.largestBatch ?? 1 > 0, "a batch may have rows")
         self.sampler = sampler
         self.clippingNorm = clippingNorm
         self.noiseMultiplier = noiseMultiplier
@@ -92,10 +123,17 @@ public struct PrivacyMechanism: Hashable, Sendable {
     /// E[B] = q N, by which a summed gradient is divided. The realised batch size is private.
     public var expectedBatchSize: Double { sampler.samplingRate * Double(datasetSize) }
 
-    /// The L2 distance by which one unit can move a summed clipped gradient.
-    public var sensitivity: Double { clippingNorm }
+    /// What rounding may add to the distance by which one unit moves a summed clipped gradient, as a share of C.
+    ///
+    /// 2^-10 for two roundings to a grid of at most 2^-10 C / sqrt(P) over P coordinates, and 2^-22 times the expected
+    /// batch for sums of up to so many aligned gradients in float32.
+    public var roundingShare: Double { 0x1p-10 + 0x1p-22 * expectedBatchSize }
 
-    /// Standard deviation, per coordinate, of the noise added to a *summed* clipped gradient: sigma times C.
+    /// The L2 distance by which one unit can move a summed clipped gradient as it is computed, rounding included.
+    public var sensitivity: Double { clippingNorm * (1 + roundingShare) }
+
+    /// Standard deviation, per coordinate, of the noise added to a *summed* clipped gradient: sigma times the
+    /// sensitivity.
     ///
     /// Zero when sigma is zero, also for an infinite clipping norm.
     public var noiseStandardDeviation: Double { noiseMultiplier == 0 ? 0 : noiseMultiplier * sensitivity }
@@ -105,9 +143,6 @@ public struct PrivacyMechanism: Hashable, Sendable {
 
     /// What the first `steps` steps cost.
     public func event(steps: Int) -> PrivacyEvent {
-        switch sampler {
-        case .poisson(let rate):
-            PrivacyEvent(.poissonSampledGaussian(samplingRate: rate, noiseMultiplier: noiseMultiplier), count: steps)
-        }
+        sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: steps)
     }
 }

@@ -27,7 +27,9 @@ extension PrivacyStatement {
         case datasetSize = "dataset-size"
         case samplingRate = "sampling-rate"
         case expectedBatchSize = "expected-batch-size"
+        case largestBatch = "largest-batch"
         case noiseMultiplier = "noise-multiplier"
+        case roundingShare = "rounding-share"
         case clippingNorm = "clip-norm"
         case clippingFunction = "clipping-function"
         case clippingStyle = "clipping-style"
@@ -62,6 +64,8 @@ extension PrivacyStatement {
             .assumedPublic: Self.assumedPublic,
             .uncovered: Self.uncovered,
         ]
+        if let largest = mechanism.sampler.largestBatch { entries[.largestBatch] = "\(largest)" }
+        if mechanism.noiseMultiplier > 0 { entries[.roundingShare] = "\(mechanism.roundingShare)" }
         if !reasonsNotPrivate.isEmpty {
             entries[.status] = "\(Self.notPrivateStamp): " + reasonsNotPrivate.joined(separator: "; ")
         }
@@ -83,7 +87,7 @@ extension PrivacyStatement {
         let rate = try reader.number(Key.samplingRate.name) { (0...1).contains($0) }
         let noise = try reader.number(Key.noiseMultiplier.name) { $0 >= 0 && $0.isFinite }
         let mechanism = PrivacyMechanism(
-            sampler: try reader.value(Key.sampler.name) { $0 == "poisson" ? .poisson(rate: rate) : nil },
+            sampler: try Self.sampler(reader, rate: rate),
             clippingNorm: try reader.number(Key.clippingNorm.name) { $0 > 0 && (noise == 0 || $0.isFinite) },
             noiseMultiplier: noise,
             steps: try reader.value(Key.steps.name) { Int($0).flatMap { $0 >= 0 ? $0 : nil } },
@@ -100,6 +104,17 @@ extension PrivacyStatement {
             clippingStyle: try reader.text(Key.clippingStyle.name),
             accountant: try reader.value(Key.accountant.name, PrivacyAccountant.init(rawValue:)),
             bound: bound, reasonsNotPrivate: Self.reasons(status))
+    }
+
+    private static func sampler(_ reader: MetadataReader, rate: Double) throws(PrivacyStatementError) -> BatchSampler {
+        switch try reader.text(Key.sampler.name) {
+        case "poisson": return .poisson(rate: rate)
+        case "full" where rate == 1: return .full
+        case "truncated-poisson":
+            let largest = try reader.value(Key.largestBatch.name) { Int($0).flatMap { $0 > 0 ? $0 : nil } }
+            return .truncatedPoisson(rate: rate, largestBatch: largest)
+        default: throw reader.invalid(Key.sampler.name)
+        }
     }
 
     private static func reasons(_ status: String) -> [String] {

@@ -25,13 +25,23 @@ struct CommandRun {
         errors = try String(contentsOfFile: err, encoding: .utf8)
     }
 
+    /// Starts `dponnx` and does not wait for it; what it prints is dropped.
+    static func start(_ arguments: [String]) throws -> Process {
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments
+        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+        try process.run()
+        return process
+    }
+
     /// The one JSON object on standard output.
     var json: [String: Any]? {
         try? JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
     }
 
     /// The tests lie in the folder of the products.
-    private static var executable: URL {
+    static var executable: URL {
         let tests = URL(
             fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))!)
         return tests.deletingLastPathComponent().appendingPathComponent("dponnx")

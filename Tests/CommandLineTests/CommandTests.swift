@@ -22,10 +22,16 @@ import Testing
         let epsilon = try #require((forward["rdp"] as? [String: Any])?["epsilon"] as? Double)
         // Google's dp-accounting gives 3.2393.
         #expect(abs(epsilon - 3.2393) < 1e-3)
+        let pld = try #require(forward["pld"] as? [String: Any])
+        let (upper, lower) = try (#require(pld["epsilon"] as? Double), #require(pld["epsilon_lower"] as? Double))
+        #expect(lower <= 2.46124 && upper >= 2.46123 && upper - lower < 1e-3 * upper)
         let gdp = try #require(forward["gdp"] as? [String: Any])
         #expect(gdp["upper_bound"] as? Bool == false)
-        let backward = try #require(try CommandRun(given + ["--epsilon", "\(epsilon)"]).json)
-        #expect(abs((backward["noise_multiplier"] as! Double) - 0.7) < 1e-4)
+        for (accountant, epsilon) in [("pld", upper), ("rdp", epsilon)] {
+            let arguments = given + ["--epsilon", "\(epsilon)", "--accountant", accountant]
+            let backward = try #require(try CommandRun(arguments).json)
+            #expect(abs((backward["noise_multiplier"] as! Double) - 0.7) < 2e-4)
+        }
     }
 
     @Test func writesOutputsByName() throws {

@@ -33,7 +33,13 @@ import Testing
         #expect(try CommandRun(train).status == 64)
         #expect(try CommandRun(train + ["--epsilon", "1"]).status == 64)
         #expect(try CommandRun(train + ["--epsilon", "1", "--noise-multiplier", "1", "--delta", "1e-5"]).status == 64)
-        #expect(try CommandRun(train + ["--epsilon", "1", "--delta", "1e-5", "--batch-size", "6"]).status == 64)
+        let calibrated = train + ["--epsilon", "1", "--delta", "1e-5"]
+        #expect(try CommandRun(calibrated + ["--batch-size", "6"]).status == 64)
+        #expect(try CommandRun(calibrated + ["--batch-size", "2", "--sampler", "full"]).status == 64)
+        #expect(try CommandRun(calibrated + ["--batch-size", "2", "--largest-batch", "3"]).status == 64)
+        #expect(try CommandRun(calibrated + ["--batch-size", "2", "--sampler", "truncated-poisson"]).status == 64)
+        // Five rows where four are declared.
+        #expect(try CommandRun(calibrated + ["--sampler", "full", "--dataset-size", "4"]).status == 64)
     }
 
     @Test func missingFiles() throws {

@@ -15,14 +15,15 @@ import Testing
 
     private func run(
         steps: Int, noise: Double, mode: ClippingMode = .bookKeeping, rule: UpdateRule = .sgd, batch: Int = 5,
-        average: Double? = nil, seed: UInt64 = 7
+        average: Double? = nil, seed: UInt64 = 7, sampler: BatchSampler? = nil
     ) throws -> Run {
         let model = try exported.load()
         let data = try exported.data(for: model)
         let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
         let trainable = try model.trainable(names, for: data, InputOptions())
         let mechanism = PrivacyMechanism(
-            poissonBatchOf: batch, clippingNorm: 1, noiseMultiplier: noise, steps: steps, datasetSize: data.count)
+            sampler: sampler ?? .poisson(rate: Double(batch) / Double(data.count)), clippingNorm: 1,
+            noiseMultiplier: noise, steps: steps, datasetSize: data.count)
         let options = TrainingOptions(
             mechanism: mechanism, clipping: ClippingOptions(mode: mode), updateRule: rule,
             schedule: LearningRateSchedule(base: 0.5, totalSteps: steps), averageDecay: average)
@@ -89,6 +90,18 @@ import Testing
         }
         // At rate 1/5 five rows are all left out with probability 0.33.
         #expect(sawEmpty)
+    }
+
+    @Test(arguments: [BatchSampler.full, .truncatedPoisson(rate: 0.8, largestBatch: 3)])
+    func batchesAreDrawnAsTheSamplerSays(sampler: BatchSampler) throws {
+        let run = try run(steps: 40, noise: 1, sampler: sampler)
+        let sizes = try (0..<40).map { _ in try run.trainer.step().sampleCount }
+        if sampler == .full {
+            #expect(sizes.allSatisfy { $0 == 5 })
+        } else {
+            // Of five rows at rate 0.8 more than three are drawn with probability 0.74.
+            #expect(sizes.max() == 3 && sizes.count { $0 == 3 } > 20)
+        }
     }
 
     @Test func aSeedRepeatsARun() throws {

@@ -4,9 +4,10 @@ import Testing
 
 @testable import Kernels
 
-private func normals(_ count: Int, from generator: any RandomGenerator, scale: Float = 1) -> [Float] {
-    var result = [Float](repeating: .nan, count: count)
-    result.withUnsafeMutableBufferPointer { generator.fillNormals($0, scale: scale) }
+/// Standard normals, to single precision.
+private func normals(_ count: Int, from generator: any RandomGenerator) -> [Float] {
+    var result = [Float](repeating: 0, count: count)
+    result.withUnsafeMutableBufferPointer { generator.releaseOnGrid($0, step: 0x1p-32, deviation: 1) }
     return result
 }
 
@@ -62,42 +63,38 @@ private func correlation(_ a: ArraySlice<Float>, _ b: ArraySlice<Float>) -> Doub
     }
 
     @Test func transformIsThatOfBoxAndMuller() {
-        // Planes of words: radius high, radius low, angle. Oracle: the same formula in double.
+        // Planes of words: radius, angle. Oracle: the same formula in extended precision where there is one.
         let generator = SeededRandomGenerator(seed: 24)
         let pairs = 10_007
-        var words = (0..<3 * pairs).map { _ in UInt32(truncatingIfNeeded: generator.next()) }
-        (words[0], words[pairs]) = (0, 0)
-        (words[1], words[pairs + 1]) = (.max, .max)
-        (words[2], words[pairs + 2]) = (0, 77)
-        let angles: [UInt32] = [0, 1 << 29, 1 << 30, 1 << 31, 3 << 30, .max, (1 << 29) - 1]
-        for (index, angle) in angles.enumerated() {
-            words[2 * pairs + index] = angle
-        }
-        var found = [Float](repeating: 0, count: 2 * pairs)
+        var words = (0..<2 * pairs).map { _ in generator.next() }
+        (words[0], words[1], words[2]) = (0, .max, 77)
+        let angles: [UInt64] = [0, 1 << 61, 1 << 62, 1 << 63, 3 << 62, .max, (1 << 52) - 1, 1 << 51]
+        for (index, angle) in angles.enumerated() { words[pairs + index] = angle }
+        var found = [Double](repeating: 0, count: 2 * pairs)
         vk_normals(words, pairs, &found)
         for index in 0..<pairs {
-            let u = (Double(words[index]) * 0x1p32 + Double(words[pairs + index]) + 0.5) * 0x1p-64
-            let radius = (-2 * log(u)).squareRoot()
+            // Near 1 the logarithm needs the distance from 1, which a double of the ratio has lost.
+            let word = words[index]
+            let u = (Double(word) + 0.5) * 0x1p-64
+            let radius = (-2 * (word >> 63 == 1 ? log1p(-(Double(~word) + 0.5) * 0x1p-64) : log(u))).squareRoot()
             // The quarter is counted from -pi/4, so that the remainder is centred.
-            let word = words[2 * pairs + index]
-            let quarter = Double(word >> 30)
-            let offset = Double(Int32(bitPattern: word << 2) >> 2) + 0.5
-            let angle = (quarter + offset * 0x1p-30) * Double.pi / 2
-            // Near 1 a float u is a multiple of 2^-24, which moves a small radius.
-            let tolerance = 1e-6 * radius + 2e-7 / max(radius, 5e-4)
-            #expect(abs(Double(found[index]) - radius * cos(angle)) < tolerance)
-            #expect(abs(Double(found[pairs + index]) - radius * sin(angle)) < tolerance)
+            let turn = words[pairs + index]
+            let offset = Double(turn & 0x000f_ffff_ffff_ffff) - (0x1p51 - 0.5)
+            let angle = (Double(turn >> 62) + offset * 0x1p-52) * Double.pi / 2
+            // A double u is a multiple of 2^-53, which moves a small radius.
+            let tolerance = 4e-15 * max(radius, 1) + 2e-16 / max(radius, 1e-8)
+            #expect(abs(found[index] - radius * cos(angle)) < tolerance)
+            #expect(abs(found[pairs + index] - radius * sin(angle)) < tolerance)
         }
-        let extreme = Double(found[0]) * Double(found[0]) + Double(found[pairs]) * Double(found[pairs])
-        #expect(extreme.squareRoot() > 9.4)
-        #expect(found[1] == 0 && found[pairs + 1] == 0)
+        #expect((found[0] * found[0] + found[pairs] * found[pairs]).squareRoot() > 9.4)
+        #expect(abs(found[1]) < 2e-8 && abs(found[pairs + 1]) < 2e-8)
     }
 
     @Test func everyInstructionSetGivesTheSameBits() {
         let generator = SeededRandomGenerator(seed: 25)
-        for pairs in [1, 7, 8, 1024, 1029] {
-            let words = (0..<3 * pairs).map { _ in UInt32(truncatingIfNeeded: generator.next()) }
-            var fast = [Float](repeating: 0, count: 2 * pairs)
+        for pairs in [1, 7, 8, 512, 1029] {
+            let words = (0..<2 * pairs).map { _ in generator.next() }
+            var fast = [Double](repeating: 0, count: 2 * pairs)
             var plain = fast
             vk_normals(words, pairs, &fast)
             vk_normals_generic(words, pairs, &plain)
@@ -125,27 +122,62 @@ private func correlation(_ a: ArraySlice<Float>, _ b: ArraySlice<Float>) -> Doub
         let d = normals(1_000_000, from: SecureRandomGenerator())
         #expect(abs(correlation(c[...], d[...])) < 6.3e-3)
     }
+}
 
-    @Test(arguments: [0, 1, 2, 3, 2047, 2048, 2049, 10_001])
-    func everyLengthIsFilledAndNothingBeyond(count: Int) {
-        var buffer = [Float](repeating: 1000, count: count + 2)
-        buffer.withUnsafeMutableBufferPointer {
-            SeededRandomGenerator(seed: 28).fillNormals(.init(rebasing: $0[1..<count + 1]), scale: 2)
+/// Noise on a grid: what is below the grid's step must not show in what is released.
+@Suite struct GridReleaseTests {
+    private func release(_ sums: [Float], step: Double, deviation: Double, seed: UInt64) -> [Float] {
+        var result = sums
+        result.withUnsafeMutableBufferPointer {
+            SeededRandomGenerator(seed: seed).releaseOnGrid($0, step: step, deviation: deviation)
         }
-        #expect(buffer.first == 1000 && buffer.last == 1000)
-        #expect(buffer[1..<count + 1].allSatisfy { abs($0) < 20 })
-        #expect(Array(buffer[1..<count + 1]) == normals(count, from: SeededRandomGenerator(seed: 28)).map { 2 * $0 })
+        return result
     }
 
-    @Test func addingScalesAndKeepsWhatWasThere() {
-        let noise = normals(5000, from: SeededRandomGenerator(seed: 29))
-        var sum = (0..<5000).map { Float($0 % 17) }
-        sum.withUnsafeMutableBufferPointer { SeededRandomGenerator(seed: 29).addNormals(to: $0, scale: 0.5) }
-        for index in 0..<5000 { #expect(abs(sum[index] - Float(index % 17) - 0.5 * noise[index]) < 2e-6) }
-        let before = sum
-        let generator = SeededRandomGenerator(seed: 30)
-        sum.withUnsafeMutableBufferPointer { generator.addNormals(to: $0, scale: 0) }
-        #expect(sum == before)
-        #expect(generator.next() == SeededRandomGenerator(seed: 30).next())
+    @Test(arguments: [0, 1, 2, 3, 1023, 1024, 1025, 10_001])
+    func everyLengthIsReleasedAndNothingBeyond(count: Int) {
+        var buffer = [Float](repeating: 1000, count: count + 2)
+        buffer.withUnsafeMutableBufferPointer {
+            SeededRandomGenerator(seed: 28).releaseOnGrid(
+                .init(rebasing: $0[1..<count + 1]), step: 0x1p-20, deviation: 2)
+        }
+        #expect(buffer.first == 1000 && buffer.last == 1000)
+        #expect(buffer[1..<count + 1].allSatisfy { $0 != 1000 && abs($0 - 1000) < 20 })
+    }
+
+    /// Every released number is a multiple of the step, and sums that round to the same multiple give the same bits.
+    @Test(arguments: [0x1p-12, 0x1p-20, 0x1p-3])
+    func bitsCarryNoTraceOfTheSumBelowTheStep(step: Double) {
+        let generator = SeededRandomGenerator(seed: 31)
+        func fraction() -> Float { Float(generator.next() >> 40) * 0x1p-24 - 0.5 }
+        let multiples = (0..<20_000).map { _ in Float(Int(generator.next() % 2001) - 1000) }
+        let rounded = multiples.map { $0 * Float(step) }
+        let shifted = multiples.map { ($0 + 0.98 * fraction()) * Float(step) }
+        #expect(rounded != shifted)
+        let released = release(rounded, step: step, deviation: 1.5, seed: 32)
+        #expect(released == release(shifted, step: step, deviation: 1.5, seed: 32))
+        for value in released { #expect((Double(value) / step).rounded() == Double(value) / step) }
+    }
+
+    /// The noise is one and the same integer whatever the sum is: nothing of it depends on what it is added to.
+    @Test func noiseDoesNotDependOnTheSum() {
+        let count = 20_000
+        let step = 0x1p-10
+        let alone = release([Float](repeating: 0, count: count), step: step, deviation: 3, seed: 33)
+        let sums = (0..<count).map { Float($0 % 401 - 200) * Float(step) }
+        let together = release(sums, step: step, deviation: 3, seed: 33)
+        for index in 0..<count { #expect(together[index] - sums[index] == alone[index]) }
+    }
+
+    /// On a coarse grid the masses of the integers are those of a rounded normal.
+    @Test func integersHaveTheMassesOfARoundedNormal() {
+        let count = 4_000_000
+        let noise = release([Float](repeating: 0, count: count), step: 1, deviation: 1.3, seed: 34)
+        for integer in -4...4 {
+            let found = noise.count { $0 == Float(integer) }
+            func below(_ x: Double) -> Double { 0.5 * erfc(-x / 1.3 / 2.0.squareRoot()) }
+            let expected = Double(count) * (below(Double(integer) + 0.5) - below(Double(integer) - 0.5))
+            #expect(abs(Double(found) - expected) < 6.3 * expected.squareRoot(), "\(integer): \(found) for \(expected)")
+        }
     }
 }

@@ -16,6 +16,26 @@ import Testing
         #expect(spent >= epsilon * (1 - 2e-6), "sigma \(noise) spends \(spent)")
     }
 
+    @Test(arguments: [
+        (epsilon: 3.0, delta: 1e-5, rate: 0.034, steps: 1200), (0.5, 1e-6, 0.001, 20000), (8, 1e-5, 0.01, 10000),
+        (1, 1e-10, 1, 1), (0.05, 1e-5, 1e-4, 100), (2, 1e-5, 0.4, 1),
+    ])
+    func lossDistributionsAreNotOvershotEither(epsilon: Double, delta: Double, rate: Double, steps: Int) {
+        let noise = PrivacyAccountant.pld.noiseMultiplier(
+            epsilon: epsilon, delta: delta, samplingRate: rate, steps: steps)
+        let found = PrivacyLossAccountant([sampled(rate, noise, steps)]).epsilon(delta: delta)
+        #expect(found.upper <= epsilon)
+        #expect(found.lower >= epsilon * (1 - 1e-3), "sigma \(noise) spends \(found)")
+    }
+
+    @Test func lossDistributionsAllowMoreSteps() {
+        let steps = PrivacyAccountant.pld.maximumSteps(epsilon: 2, delta: 1e-5, samplingRate: 0.01, noiseMultiplier: 1)
+        #expect(
+            steps > PrivacyAccountant.rdp.maximumSteps(epsilon: 2, delta: 1e-5, samplingRate: 0.01, noiseMultiplier: 1))
+        #expect(PrivacyAccountant.pld.epsilon(of: [sampled(0.01, 1, steps)], delta: 1e-5).epsilon <= 2)
+        #expect(PrivacyLossAccountant([sampled(0.01, 1, steps * 1003 / 1000)]).epsilon(delta: 1e-5).upper > 2)
+    }
+
     @Test func noiseWithoutSamplingMatchesTheClosedForm() {
         // One Gaussian release: divergence a / (2 sigma^2); the best epsilon over the orders, solved for sigma.
         let (epsilon, delta) = (1.0, 1e-5)
@@ -69,6 +89,11 @@ import Testing
             },
         ]
         #expect(durations.max()! < .milliseconds(500), "\(durations)")
+        // A grid of 2^21 points is the largest.
+        let hard = clock.measure {
+            _ = PrivacyAccountant.pld.epsilon(of: [sampled(1e-5, 0.8, 10)], delta: 1e-12)
+        }
+        #expect(hard < .seconds(8), "\(hard)")
     }
 }
 

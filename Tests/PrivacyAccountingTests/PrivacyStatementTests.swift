@@ -6,7 +6,9 @@ import Testing
     @Test func noiseAndEventComeFromOneValue() {
         let mechanism = PrivacyMechanism(
             poissonBatchOf: 2048, clippingNorm: 0.1, noiseMultiplier: 1.5, steps: 40, datasetSize: 60000)
-        #expect(abs(mechanism.noiseStandardDeviation - 0.15) < 1e-15)
+        #expect(mechanism.noiseStandardDeviation == 1.5 * mechanism.sensitivity)
+        // C and what rounding adds to it: 2^-10 for the grid, 2^-22 per row of the expected batch.
+        #expect(abs(mechanism.sensitivity - 0.1 * (1 + 0x1p-10 + 2048 * 0x1p-22)) < 1e-15)
         #expect(mechanism.event == sampled(2048.0 / 60000, 1.5, 40))
         #expect(mechanism.event(steps: 7).count == 7)
         #expect(abs(mechanism.expectedBatchSize - 2048) < 1e-9)
@@ -39,6 +41,11 @@ import Testing
             #expect(try PrivacyStatement(metadata: metadata) == original)
             #expect(original.recomputedBound == original.bound)
         }
+        let mechanism = statement().mechanism
+        let tight = PrivacyStatement(
+            mechanism: mechanism, clippingFunction: "abadi", clippingStyle: "flat", accountant: .pld, delta: 1e-5)
+        #expect(try PrivacyStatement(metadata: tight.metadata()) == tight)
+        #expect(tight.recomputedBound == tight.bound && tight.bound.epsilon < statement().bound.epsilon)
         #expect(try PrivacyStatement(metadata: ["author": "somebody"]) == nil)
     }
 

@@ -35,6 +35,30 @@ public struct RenyiAccountant: Hashable, Sendable {
         case .poissonSampledGaussian(let samplingRate, let noiseMultiplier):
             let once = SampledGaussianDivergence(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier)
             add(once.divergences(orders: orders), times: event.count)
+        case .truncatedPoissonSampledGaussian(let sampling, let noiseMultiplier):
+            add(Self.divergences(sampling, noiseMultiplier, orders: orders), times: event.count)
+        }
+    }
+
+    /// Of a mixture whose part is public: its moments, exp((a - 1) D), are the mixture of those of the parts.
+    private static func divergences(_ sampling: TruncatedPoissonSampling, _ noiseMultiplier: Double, orders: [Double])
+        -> [Double]
+    {
+        let whole = SampledGaussianDivergence(samplingRate: sampling.rate, noiseMultiplier: noiseMultiplier)
+            .divergences(orders: orders)
+        let truncated = sampling.probability
+        if truncated == 0 { return whole }
+        let part = SampledGaussianDivergence(samplingRate: sampling.rate, noiseMultiplier: noiseMultiplier / 2)
+            .divergences(orders: orders)
+        return zip(orders, zip(whole, part)).map { order, divergences in
+            // log(1 + tau (exp((a - 1) (D2 - D1)) - 1)) on top of (a - 1) D1, without overflow.
+            let difference = (order - 1) * (divergences.1 - divergences.0)
+            guard difference.isFinite else { return divergences.1 }
+            let excess =
+                difference < 1
+                ? log1p(truncated * expm1(difference))
+                : difference + log(truncated + (1 - truncated) * exp(-difference))
+            return divergences.0 + excess / (order - 1)
         }
     }
 

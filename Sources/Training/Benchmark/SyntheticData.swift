@@ -38,7 +38,7 @@ public enum SyntheticData {
 
     private static func normals(_ count: Int, _ generator: SeededRandomGenerator) -> [Float] {
         var values = [Float](repeating: 0, count: count)
-        values.withUnsafeMutableBufferPointer { generator.addNormals(to: $0, scale: 1) }
+        values.withUnsafeMutableBufferPointer { generator.releaseOnGrid($0, step: 0x1p-20, deviation: 1) }
         return values
     }
 

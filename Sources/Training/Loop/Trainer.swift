@@ -4,7 +4,7 @@ import PrivacyAccounting
 import PrivateGradients
 import TensorGraph
 
-/// Trains a model by DP-SGD (Abadi et al. 2016): Poisson samples, clipped per-sample gradients, Gaussian noise.
+/// Trains a model by DP-SGD (Abadi et al. 2016): random samples, clipped per-sample gradients, Gaussian noise.
 public final class Trainer {
     /// What happened in one step. Computed without noise, so not covered by epsilon.
     public struct StepReport: Sendable, Hashable {
@@ -28,18 +28,24 @@ public final class Trainer {
     private let pool: ThreadPool
     private let sampling: any RandomGenerator
     private let noise: [NoiseBlock]
+    /// Nil where no noise is added.
+    private let grid: NoiseGrid?
     private var optimizer: Optimizer
     private var average: WeightAverage?
+    private let record: TrainingRecord?
 
     private var parameters: ParameterMemory { engine.parameters }
 
     /// - Parameters:
     ///   - physicalBatchSize: samples computed at once; see `PhysicalBatch`.
-    ///   - generator: source of sampling and noise; private only if it says so.
+    ///   - generator: source of sampling and noise; private only if it says so. One that was used before, or that a seed
+    ///     repeats, must not be used again for steps that are taken again.
+    ///   - record: where every step is charged before its noise is drawn; nil to keep no account.
     /// - Throws: what `GradientEngine.init` throws.
     public init(
         _ model: TrainableModel, loss: LossSpecification, options: TrainingOptions, data: DataSet,
-        physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool
+        physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool,
+        record: TrainingRecord? = nil
     ) throws {
         engine = try GradientEngine(
             model, loss: loss, clipping: options.clipping, data: data, batchSize: physicalBatchSize,
@@ -47,9 +53,13 @@ public final class Trainer {
         self.options = options
         self.data = data
         self.pool = pool
+        self.record = record
         sampling = generator.stream(0)
         noise = NoiseBlock.all(parameters, generator)
         let sizes = parameters.names.map { parameters[$0].count }
+        grid =
+            options.mechanism.noiseMultiplier > 0
+            ? NoiseGrid(options.mechanism, parameterCount: sizes.reduce(0, +)) : nil
         optimizer = Optimizer(options.updateRule, weightDecay: options.weightDecay, parameterSizes: sizes)
         average = options.averageDecay.map { WeightAverage(decay: $0, parameterSizes: sizes) }
     }
@@ -58,11 +68,12 @@ public final class Trainer {
     ///
     /// An empty batch is still a step, of noise only. The sum is divided by the expected batch size, never by the
     /// realised one, which is private.
-    /// - Throws: `DataError` if a row's value does not fit its input's type; the step is then not taken.
+    /// - Throws: `DataError` if a row's value does not fit its input's type, or the step cannot be charged; the step is
+    ///   then not taken.
     public func step() throws -> StepReport {
-        let rows = sampling.poissonSample(of: data.count, rate: options.mechanism.sampler.samplingRate)
         engine.reset()
-        let samples = try engine.accumulate(rows)
+        let samples = try engine.accumulate(drawBatch())
+        try record?.charge()
         addNoise()
         let rate = options.schedule.rate(at: stepCount)
         optimizer.step(
@@ -82,13 +93,46 @@ public final class Trainer {
         }
     }
 
+    var state: TrainingState {
+        TrainingState(
+            stepCount: stepCount, optimizerSteps: optimizer.stepCount, averageUpdates: average?.updateCount ?? 0,
+            values: parameters.names.enumerated().map { index, name in
+                let averages = average.map { [$0.averages[index]] } ?? []
+                return (name, [Array(parameters[name])] + optimizer.state[index] + averages)
+            })
+    }
+
+    /// Goes on from a state of the same shape.
+    func restore(_ state: TrainingState) {
+        stepCount = state.stepCount
+        optimizer.stepCount = state.optimizerSteps
+        average?.updateCount = state.averageUpdates
+        for (index, (name, buffers)) in state.values.enumerated() {
+            _ = parameters[name].update(fromContentsOf: buffers[0])
+            let kept = optimizer.state[index].count
+            optimizer.state[index] = Array(buffers[1..<1 + kept])
+            average?.averages[index] = buffers[1 + kept]
+        }
+    }
+
     private func addNoise() {
-        let deviation = options.mechanism.noiseStandardDeviation
-        guard deviation > 0 else { return }
+        guard let grid else { return }
         pool.forEach(noise.count) { index, _ in
             let block = noise[index]
-            block.generator.addNormals(
-                to: .init(rebasing: engine.sum(of: block.parameter)[block.range]), scale: Float(deviation))
+            grid.release(.init(rebasing: engine.sum(of: block.parameter)[block.range]), block.generator)
+        }
+    }
+
+    /// The indices of one logical batch.
+    private func drawBatch() -> [Int] {
+        switch options.mechanism.sampler {
+        case .full: return Array(0..<data.count)
+        case .poisson(let rate): return sampling.poissonSample(of: data.count, rate: rate)
+        case .truncatedPoisson(let rate, let largestBatch):
+            var rows = sampling.poissonSample(of: data.count, rate: rate)
+            guard rows.count > largestBatch else { return rows }
+            sampling.shuffle(&rows)
+            return rows.prefix(largestBatch).sorted()
         }
     }
 

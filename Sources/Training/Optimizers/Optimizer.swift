@@ -31,9 +31,9 @@ public struct Optimizer: Sendable {
     /// lambda. Decoupled for AdamW; for all others lambda w is added to the gradient, as in PyTorch.
     public let weightDecay: Double
     /// Steps taken so far.
-    public private(set) var stepCount = 0
+    public internal(set) var stepCount = 0
     /// Per parameter: nothing, [velocity], or [first moment, second moment].
-    private var state: [[[Float]]]
+    var state: [[[Float]]]
 
     /// - Parameter parameterSizes: number of elements of each parameter, in the order in which `step` gets them.
     public init(_ rule: UpdateRule, weightDecay: Double = 0, parameterSizes: [Int]) {

@@ -10,8 +10,8 @@ public struct WeightAverage: Sendable {
     /// d, in [0, 1).
     public let decay: Double
     /// Updates so far.
-    public private(set) var updateCount = 0
-    private var averages: [[Float]]
+    public internal(set) var updateCount = 0
+    var averages: [[Float]]
 
     /// - Parameter parameterSizes: number of elements of each parameter, in the order in which `update` gets them.
     public init(decay: Double, parameterSizes: [Int]) {

@@ -6,15 +6,17 @@ struct AccountCommand: ParsableCommand {
         commandName: "account",
         abstract: "Tells epsilon from noise and steps, noise from epsilon and steps, or steps from both.",
         discussion: """
-            Give two of --noise-multiplier, --steps and --epsilon; the third is computed. The accounting is that of \
-            Poisson sampling with add-or-remove-one adjacency. Bounds are printed side by side; gdp is an \
-            approximation and no guarantee.
+            Give two of --noise-multiplier, --steps and --epsilon; the third is computed, by --accountant. The accounting \
+            is that of Poisson sampling with add-or-remove-one adjacency. All accountants are printed side by side: pld \
+            is the tightest bound, with what no analysis can go below; gdp is an approximation and no guarantee.
+
+            With --ledger the runs recorded there are composed, data set by data set.
 
             Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
             """)
 
     @Option(help: ArgumentHelp("Probability q with which a row enters a batch.", valueName: "q"))
-    var samplingRate: Double
+    var samplingRate: Double?
 
     @Option(help: ArgumentHelp("Noise standard deviation in units of the clipping norm.", valueName: "sigma"))
     var noiseMultiplier: Double?
@@ -28,12 +30,25 @@ struct AccountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("delta of (epsilon, delta).", valueName: "delta"))
     var delta: Double
 
+    @Option(help: ArgumentHelp("Tell what the runs in a ledger have spent on each data set.", valueName: "file"))
+    var ledger: String?
+
+    @Option(help: "The method that noise or steps are computed by.")
+    var accountant = PrivacyAccountant.pld
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func validate() throws {
-        guard samplingRate >= 0, samplingRate <= 1 else { throw ValidationError("--sampling-rate must lie in 0...1") }
         guard delta > 0, delta < 1 else { throw ValidationError("--delta must lie between 0 and 1") }
+        if ledger != nil {
+            guard samplingRate == nil, noiseMultiplier == nil, steps == nil, epsilon == nil else {
+                throw ValidationError("a ledger says what was run; give --ledger and --delta alone")
+            }
+            return
+        }
+        guard let samplingRate else { throw ValidationError("give --sampling-rate, or --ledger") }
+        guard samplingRate >= 0, samplingRate <= 1 else { throw ValidationError("--sampling-rate must lie in 0...1") }
         let given = (noiseMultiplier == nil ? 0 : 1) + (steps == nil ? 0 : 1) + (epsilon == nil ? 0 : 1)
         guard given == 2 else { throw ValidationError("give two of --noise-multiplier, --steps and --epsilon") }
         if let noiseMultiplier, !(noiseMultiplier >= 0 && noiseMultiplier.isFinite) {
@@ -46,6 +61,10 @@ struct AccountCommand: ParsableCommand {
     }
 
     private struct Report: Encodable {
+        struct LossDistribution: Encodable {
+            var epsilon: Double
+            var epsilonLower: Double
+        }
         struct Renyi: Encodable {
             var epsilon: Double
             var order: Double?
@@ -58,13 +77,19 @@ struct AccountCommand: ParsableCommand {
         var noiseMultiplier: Double
         var steps: Int
         var delta: Double
+        var pld: LossDistribution
         var rdp: Renyi
         var gdp: Approximation
     }
 
     func run() throws {
         try reportingFailures {
-            let accountant = PrivacyAccountant.rdp
+            if let ledger {
+                let report = LedgerReport(try PrivacyLedger.runs(in: ledger), delta: delta)
+                if json { try printJSON(report) } else { print(report.text) }
+                return
+            }
+            let samplingRate = samplingRate!
             var (sigma, count) = (noiseMultiplier ?? 0, steps ?? 0)
             if noiseMultiplier == nil {
                 sigma = accountant.noiseMultiplier(
@@ -78,10 +103,12 @@ struct AccountCommand: ParsableCommand {
             }
             let event = PrivacyEvent(
                 .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: sigma), count: count)
-            let bound = accountant.epsilon(of: [event], delta: delta)
+            let enclosure = PrivacyLossAccountant([event]).epsilon(delta: delta)
+            let bound = PrivacyAccountant.rdp.epsilon(of: [event], delta: delta)
             let approximation = GaussianApproximation([event]).epsilon(delta: delta)
             let report = Report(
                 samplingRate: samplingRate, noiseMultiplier: sigma, steps: count, delta: delta,
+                pld: .init(epsilon: enclosure.upper, epsilonLower: enclosure.lower),
                 rdp: .init(epsilon: bound.epsilon, order: bound.order),
                 gdp: .init(epsilon: approximation.epsilon, upperBound: false))
             if json { try printJSON(report) } else { printText(report) }
@@ -94,6 +121,7 @@ struct AccountCommand: ParsableCommand {
         )
         var table = Table(header: ["accountant", "epsilon", "meaning"])
         let order = report.rdp.order.map { " (order \($0))" } ?? ""
+        table.add("pld", "\(report.pld.epsilon)", "upper bound; not below \(report.pld.epsilonLower) by any method")
         table.add("rdp", "\(report.rdp.epsilon)", "upper bound\(order)")
         table.add("gdp", "\(report.gdp.epsilon)", "approximation, not a guarantee")
         print(table.text)

@@ -5,7 +5,7 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Fine-tunes a model under differential privacy.",
         discussion: """
-            Every step draws each row with probability B/N, clips each sample's gradient to norm C, adds Gaussian noise \
+            Every step draws each row with probability B/N (see --sampler), clips each sample's gradient to norm C, adds Gaussian noise \
             of standard deviation sigma C to their sum and divides by B. The output is the model with new weights and a \
             privacy statement in its metadata.
 
@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup(title: "Privacy") var privacy: PrivacyArguments
     @OptionGroup(title: "Clipping") var clipping: ClippingArguments
     @OptionGroup(title: "Optimization") var optimization: OptimizationArguments
+    @OptionGroup(title: "Account and checkpoints") var record: RecordArguments
     @OptionGroup(title: "Resources") var resources: ResourceArguments
 
     @Option(help: ArgumentHelp("The trained model.", valueName: "file"))
@@ -37,6 +38,9 @@ struct TrainCommand: ParsableCommand {
 
     func validate() throws {
         try privacy.checkStated(mode: clipping.clippingMode)
+        if record.ledger != nil, privacy.seed != nil || clipping.clippingMode == .nonPrivate {
+            throw ValidationError("a ledger accounts for private runs; leave --ledger, or --seed and non-private, out")
+        }
         if noPrivateDiagnostics, validation != nil {
             throw ValidationError("--validation is a private diagnostic; leave it or --no-private-diagnostics out")
         }
@@ -60,22 +64,28 @@ struct TrainCommand: ParsableCommand {
             weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         let batchSize = try PhysicalBatch.size(
-            wished: resources.physicalBatchSize, expectedBatchSize: privacy.batchSize,
+            wished: resources.physicalBatchSize, expectedBatchSize: privacy.expectedBatchSize(rows: set.count),
             memoryLimit: resources.memoryBytes, model: trainable, loss: loss, clipping: options.clipping, data: set,
             pool: pool)
         let parameters = ParameterMemory(try trainable.initialValues())
+        let sizes = parameters.names.map { "\($0) \(parameters[$0].count)" }
+        let record = try self.record.open(mechanism, options: "\(options) \(loss) \(sizes)")
+        // A seed would repeat the noise of steps that a resumed run takes again.
+        let generator = privacy.makeGenerator().stream(UInt64(record?.charged ?? 0))
         let trainer = try Trainer(
             trainable, loss: loss, options: options, data: set, physicalBatchSize: batchSize, parameters: parameters,
-            generator: privacy.makeGenerator(), pool: pool)
+            generator: generator, pool: pool, record: record)
+        try record?.restore(trainer)
         let statement = PrivacyStatement(
             mechanism: mechanism, clippingFunction: options.clipping.function.name,
             clippingStyle: options.clipping.style.rawValue, accountant: privacy.accountant,
             delta: privacy.delta ?? 0,
             reasonsNotPrivate: privacy.reasonsNotPrivate(mode: options.clipping.mode, mechanism: mechanism))
         announce(trainer, statement, set)
+        if let record, self.record.resume { announce(record, trainer) }
 
         let clock = ContinuousClock()
-        let seconds = try clock.measure { try runSteps(trainer, statement) } / .seconds(1)
+        let seconds = try clock.measure { try runSteps(trainer, statement, record) } / .seconds(1)
         try loaded.save(trainer.weights(), statement: statement, to: output)
         let metrics = try validationSet.map { try evaluate(trainer, trainable, loss, $0, pool) }
         try report(trainer, statement, seconds, metrics)
@@ -101,14 +111,40 @@ struct TrainCommand: ParsableCommand {
                 + (mechanism.noiseMultiplier > 0 ? ", noise multiplier \(fixed(mechanism.noiseMultiplier, 4))" : ""))
     }
 
-    private func runSteps(_ trainer: Trainer, _ statement: PrivacyStatement) throws {
-        let mechanism = statement.mechanism
-        var bar = ProgressBar(steps: mechanism.steps, showsDiagnostics: !noPrivateDiagnostics) { steps in
-            guard statement.isPrivate else { return nil }
-            return statement.accountant.epsilon(of: [mechanism.event(steps: steps)], delta: statement.bound.delta)
-                .epsilon
+    private func announce(_ record: TrainingRecord, _ trainer: Trainer) {
+        let lost = record.charged - trainer.stepCount
+        note("resuming after step \(trainer.stepCount)")
+        if lost > 0 {
+            note(
+                "\(lost) steps after the last checkpoint were lost but have been charged, so the run ends after \(trainer.stepCount + record.stepsLeft) steps"
+            )
         }
-        for _ in 0..<mechanism.steps { bar.show(try trainer.step()) }
+    }
+
+    private func runSteps(_ trainer: Trainer, _ statement: PrivacyStatement, _ record: TrainingRecord?) throws {
+        let mechanism = statement.mechanism
+        let spent = SpentEpsilon(statement)
+        var bar = ProgressBar(
+            steps: mechanism.steps, showsDiagnostics: !noPrivateDiagnostics, epsilon: spent.after)
+        let count = record?.stepsLeft ?? mechanism.steps
+        Interruption.watch()
+        var lastSaved = ContinuousClock.now
+        for taken in stride(from: 1, through: count, by: 1) {
+            bar.show(try trainer.step())
+            let isDue = self.record.checkpointSteps.map { taken % $0 == 0 } ?? (.now - lastSaved > .seconds(300))
+            let signal = Interruption.received
+            if isDue || signal != nil || taken == count {
+                try record?.save(trainer)
+                lastSaved = .now
+            }
+            if let signal, taken < count {
+                note(
+                    self.record.checkpoint == nil
+                        ? "stopped after step \(trainer.stepCount); nothing is written without --checkpoint"
+                        : "stopped after step \(trainer.stepCount); go on with --resume")
+                throw ExitCode(128 + signal)
+            }
+        }
     }
 
     private func evaluate(

@@ -18,11 +18,20 @@ struct PrivacyArguments: ParsableArguments {
             valueName: "n"))
     var datasetSize: Int?
 
-    @Option(help: ArgumentHelp("Logical (expected) batch size B; the sampling rate is B/N.", valueName: "b"))
-    var batchSize = 256
+    @Option(
+        help: ArgumentHelp(
+            "Logical (expected) batch size B; the sampling rate is B/N. Default: 256, and N with --sampler full.",
+            valueName: "b"))
+    var batchSize: Int?
 
-    @Option(help: "How batches are drawn.")
+    @Option(
+        help: """
+            How batches are drawn: every row with probability B/N; the same, but at most --largest-batch rows; all rows.
+            """)
     var sampler = SamplerName.poisson
+
+    @Option(help: ArgumentHelp("Rows of a batch at most, with --sampler truncated-poisson.", valueName: "m"))
+    var largestBatch: Int?
 
     @Option(help: ArgumentHelp("Passes over the data: steps = epochs N / B, rounded up.", valueName: "e"))
     var epochs: Double?
@@ -31,7 +40,7 @@ struct PrivacyArguments: ParsableArguments {
     var steps: Int?
 
     @Option(help: "The method that proves epsilon.")
-    var accountant = PrivacyAccountant.rdp
+    var accountant = PrivacyAccountant.pld
 
     @Option(
         help: ArgumentHelp(
@@ -39,7 +48,11 @@ struct PrivacyArguments: ParsableArguments {
             valueName: "seed"))
     var seed: UInt64?
 
-    enum SamplerName: String, ExpressibleByArgument, CaseIterable { case poisson }
+    enum SamplerName: String, ExpressibleByArgument, CaseIterable {
+        case poisson
+        case truncatedPoisson = "truncated-poisson"
+        case full
+    }
 
     func validate() throws {
         if let epsilon, !(epsilon > 0 && epsilon.isFinite) {
@@ -53,7 +66,14 @@ struct PrivacyArguments: ParsableArguments {
             throw ValidationError("give --epsilon or --noise-multiplier, not both: one follows from the other")
         }
         if let datasetSize, datasetSize < 1 { throw ValidationError("--dataset-size must be 1 or more") }
-        guard batchSize >= 1 else { throw ValidationError("--batch-size must be 1 or more") }
+        if let batchSize, batchSize < 1 { throw ValidationError("--batch-size must be 1 or more") }
+        if sampler == .full, batchSize != nil {
+            throw ValidationError("--sampler full takes all rows; leave --batch-size out")
+        }
+        guard (largestBatch != nil) == (sampler == .truncatedPoisson) else {
+            throw ValidationError("--sampler truncated-poisson and --largest-batch belong together")
+        }
+        if let largestBatch, largestBatch < 1 { throw ValidationError("--largest-batch must be 1 or more") }
         if let epochs, !(epochs > 0 && epochs.isFinite) { throw ValidationError("--epochs must be positive") }
         if let steps, steps < 1 { throw ValidationError("--steps must be 1 or more") }
         if epochs != nil, steps != nil { throw ValidationError("give --epochs or --steps, not both") }
@@ -74,23 +94,40 @@ struct PrivacyArguments: ParsableArguments {
         }
     }
 
+    /// The expected batch size for a data file of `rows` rows.
+    func expectedBatchSize(rows: Int) -> Int { batchSize ?? (sampler == .full ? datasetSize ?? rows : 256) }
+
     /// The mechanism for a data file of `rows` rows.
-    /// - Throws: `UsageError` if the batch is larger than the data set.
+    /// - Throws: `UsageError` if the batch is larger than the data set, or the file larger than the sampler's analysis
+    ///   allows for.
     func mechanism(rows: Int, clipping: ClippingOptions) throws -> PrivacyMechanism {
         let size = datasetSize ?? rows
+        let batchSize = expectedBatchSize(rows: rows)
         guard batchSize <= size else {
             throw UsageError(
                 "--batch-size \(batchSize) exceeds the \(size) samples of the data set; choose a smaller one")
         }
         let rate = Double(batchSize) / Double(size)
+        let batches: BatchSampler =
+            switch sampler {
+            case .poisson: .poisson(rate: rate)
+            case .truncatedPoisson: .truncatedPoisson(rate: rate, largestBatch: largestBatch!)
+            case .full: .full
+            }
+        guard rows <= size || !batches.presumesDatasetSize else {
+            throw UsageError(
+                "the data have \(rows) rows, more than the declared \(size), which the analysis of --sampler \(sampler.rawValue) presumes; raise --dataset-size"
+            )
+        }
         let count = steps ?? Int(((epochs ?? 1) * Double(size) / Double(batchSize)).rounded(.up))
         let isPrivate = clipping.mode != .nonPrivate
         var sigma = isPrivate ? noiseMultiplier ?? 0 : 0
         if let epsilon {
-            sigma = accountant.noiseMultiplier(epsilon: epsilon, delta: delta!, samplingRate: rate, steps: count)
+            sigma = accountant.noiseMultiplier(
+                epsilon: epsilon, delta: delta!, sampler: batches, datasetSize: size, steps: count)
         }
         return PrivacyMechanism(
-            poissonBatchOf: batchSize, clippingNorm: isPrivate ? clipping.clippingNorm : .infinity,
+            sampler: batches, clippingNorm: isPrivate ? clipping.clippingNorm : .infinity,
             noiseMultiplier: sigma, steps: count, datasetSize: size,
             adjacency: datasetSize == nil ? .zeroOut : .addOrRemoveOne)
     }

@@ -1,0 +1,109 @@
+import Glibc
+public import PrivacyAccounting
+
+/// Where a run writes down what it has spent and how far it has come: its line in a ledger and, optionally, a folder with
+/// a checkpoint from which it can be resumed.
+///
+/// No more steps are ever charged than the mechanism has, so that what the statement says covers a run however often it
+/// was killed. Steps after the last checkpoint are taken again on resuming, with batches and noise of their own, and the
+/// run ends that many steps short.
+public final class TrainingRecord {
+    /// Steps that may still be charged.
+    public var stepsLeft: Int { mechanism.steps - charged }
+    /// Steps charged, including those that were lost.
+    public var charged: Int { ledger.runs.first { $0.id == id }!.charged }
+
+    private let ledger: PrivacyLedger
+    private let mechanism: PrivacyMechanism
+    private let folder: String?
+    private let id: String
+
+    /// Begins a run.
+    ///
+    /// - Parameters:
+    ///   - ledger: path of the ledger; nil for one in the folder.
+    ///   - folder: where checkpoints go; created if it does not exist. One of the two is given.
+    ///   - options: all that the run's numbers depend on, in words; a run is resumed with the same only.
+    /// - Throws: `DataError` if the ledger or folder cannot be written, is in use or holds a run already.
+    public init(
+        beginning mechanism: PrivacyMechanism, dataset: String, ledger path: String?, folder: String?, options: String
+    ) throws(DataError) {
+        self.mechanism = mechanism
+        self.folder = folder
+        if let folder {
+            guard mkdir(folder, 0o700) == 0 || fileKind(folder) == .folder else {
+                throw DataError(.cannotCreate, "cannot be created: \(systemMessage(errno))", at: .init(file: folder))
+            }
+            if fileKind(Self.runFile(folder)) != .absent {
+                throw DataError(
+                    .cannotCreate, "holds a run already; continue it with --resume, or choose another folder",
+                    at: .init(file: folder))
+            }
+        }
+        ledger = try PrivacyLedger(path: Self.ledgerPath(path, folder))
+        id = try ledger.begin(mechanism, dataset: dataset)
+        guard let folder else { return }
+        let file = try AtomicFile(path: Self.runFile(folder), permissions: 0o600)
+        try file.write(Array((id + "\n" + options).utf8), at: 0)
+        try file.commit()
+    }
+
+    /// Opens a run again that was begun in `folder`.
+    ///
+    /// - Throws: `DataError` if there is none, if it was begun with other options, or as above.
+    public init(
+        resuming folder: String, mechanism: PrivacyMechanism, ledger path: String?, options: String
+    ) throws(DataError) {
+        self.mechanism = mechanism
+        self.folder = folder
+        guard fileKind(Self.runFile(folder)) == .regular else {
+            throw DataError(.missingInput, "holds no run to resume; leave --resume out", at: .init(file: folder))
+        }
+        let region = try ByteRegion.map(file: Self.runFile(folder))
+        let text = String(decoding: region.bytes(0, region.count), as: UTF8.self)
+        let cut = text.firstIndex(of: "\n") ?? text.endIndex
+        guard text[cut...].dropFirst() == options else {
+            throw DataError(
+                .mismatch, "holds a run with other options, data or parameters; resume it with the same",
+                at: .init(file: folder))
+        }
+        ledger = try PrivacyLedger(path: Self.ledgerPath(path, folder))
+        id = String(text[..<cut])
+        guard ledger.runs.contains(where: { [id] in $0.id == id }) else {
+            throw DataError(
+                .mismatch, "does not hold the run of \(folder); give the ledger that the run was begun with",
+                at: .init(file: ledger.path))
+        }
+    }
+
+    /// Charges the next step, durably.
+    /// - Throws: `DataError` if that fails; no noise may then be drawn.
+    func charge() throws(DataError) {
+        precondition(stepsLeft > 0, "no step is left to charge")
+        try ledger.charge(id)
+    }
+
+    /// Writes a checkpoint, replacing the last one; without a folder, nothing.
+    /// - Throws: `DataError` if it cannot be written; the last one then stays.
+    public func save(_ trainer: Trainer) throws(DataError) {
+        guard let folder else { return }
+        try trainer.state.write(to: Self.checkpointFile(folder))
+    }
+
+    /// Puts a trainer where the last checkpoint left it; without one, it stays at its beginning.
+    /// - Throws: `DataError` if the checkpoint is damaged.
+    public func restore(_ trainer: Trainer) throws(DataError) {
+        guard let folder, fileKind(Self.checkpointFile(folder)) != .absent else { return }
+        trainer.restore(try TrainingState(path: Self.checkpointFile(folder), like: trainer.state))
+    }
+
+    private static func runFile(_ folder: String) -> String { folder + "/run" }
+    private static func checkpointFile(_ folder: String) -> String { folder + "/checkpoint.safetensors" }
+
+    private static func ledgerPath(_ path: String?, _ folder: String?) -> String {
+        guard let path = path ?? folder.map({ $0 + "/ledger" }) else {
+            preconditionFailure("a run is recorded in a ledger or a folder")
+        }
+        return path
+    }
+}

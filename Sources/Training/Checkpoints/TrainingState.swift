@@ -1,0 +1,67 @@
+import Glibc
+
+/// What training goes on from: weights, optimiser and moving average after some step. All of it is noisy already, so a
+/// checkpoint reveals no more than the model that comes out. Batches, generators and noise are not in it.
+struct TrainingState {
+    var stepCount: Int
+    var optimizerSteps: Int
+    var averageUpdates: Int
+    /// By parameter: weights, then the optimiser's buffers, then the average if there is one.
+    var values: [(name: String, buffers: [[Float]])]
+
+    private static let counters = "dponnx.counters"
+
+    /// - Throws: `DataError` if the file cannot be written; an older one then stays.
+    func write(to path: String) throws(DataError) {
+        var declarations = [ArrayFileWriter.Declaration(name: Self.counters, type: .int64, shape: [3])]
+        for (name, buffers) in values {
+            for (index, buffer) in buffers.enumerated() {
+                declarations.append(.init(name: "\(index)/\(name)", type: .float32, shape: [buffer.count]))
+            }
+        }
+        var writer = try ArrayFileWriter(path: path, arrays: declarations, permissions: 0o600)
+        try writer.append([stepCount, optimizerSteps, averageUpdates].map(Int64.init))
+        for (_, buffers) in values { for buffer in buffers { try writer.append(buffer) } }
+        try writer.finish()
+    }
+
+    /// - Throws: `DataError` if the file is damaged or of a run with other parameters.
+    init(path: String, like expected: TrainingState) throws(DataError) {
+        let file = try ArrayFile(path: path)
+        let counters: [Int64] = try Self.elements(file, Self.counters, count: 3)
+        guard counters.allSatisfy({ $0 >= 0 && $0 < 1 << 40 }) else {
+            throw DataError(.malformed, "has impossible counters", at: .init(file: path))
+        }
+        (stepCount, optimizerSteps, averageUpdates) = (Int(counters[0]), Int(counters[1]), Int(counters[2]))
+        values = []
+        for (name, buffers) in expected.values {
+            var read: [[Float]] = []
+            for (index, buffer) in buffers.enumerated() {
+                read.append(try Self.elements(file, "\(index)/\(name)", count: buffer.count))
+            }
+            values.append((name, read))
+        }
+    }
+
+    init(stepCount: Int, optimizerSteps: Int, averageUpdates: Int, values: [(name: String, buffers: [[Float]])]) {
+        self.stepCount = stepCount
+        self.optimizerSteps = optimizerSteps
+        self.averageUpdates = averageUpdates
+        self.values = values
+    }
+
+    private static func elements<Element: StorableElement>(_ file: ArrayFile, _ key: String, count: Int)
+        throws(DataError) -> [Element]
+    {
+        let array = try file.array(key)
+        guard array.type == Element.storedType, array.shape == [count] else {
+            throw DataError(.mismatch, "does not fit this run", at: .init(file: file.path, array: key))
+        }
+        return array.withUnsafeBytes { bytes in
+            [Element](unsafeUninitializedCapacity: count) { memory, filled in
+                UnsafeMutableRawBufferPointer(memory).copyMemory(from: bytes)
+                filled = count
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+public import PrivacyAccounting
+
+/// A training run as a ledger knows it: what every step costs, and how many have been charged.
+public struct LedgerRun: Sendable, Hashable {
+    /// Random, so that ledgers can be joined.
+    public let id: String
+    /// What the user calls the data set.
+    public let dataset: String
+    public let sampler: BatchSampler
+    /// N as declared.
+    public let datasetSize: Int
+    public let noiseMultiplier: Double
+    public let adjacency: Adjacency
+    public let unit: String
+    /// Steps whose noise may have been drawn. Steps that were taken again after a crash count again.
+    public internal(set) var charged = 0
+
+    init(id: String, dataset: String, mechanism: PrivacyMechanism) {
+        self.id = id
+        self.dataset = dataset
+        sampler = mechanism.sampler
+        datasetSize = mechanism.datasetSize
+        noiseMultiplier = mechanism.noiseMultiplier
+        adjacency = mechanism.adjacency
+        unit = mechanism.unit
+    }
+
+    /// What has been spent.
+    public var event: PrivacyEvent {
+        sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: charged)
+    }
+
+    /// The fields of the record that opens a run.
+    var fields: [(key: String, value: String)] {
+        var fields = [
+            ("run", id), ("dataset", dataset), ("sampler", sampler.name), ("rate", "\(sampler.samplingRate)"),
+            ("size", "\(datasetSize)"), ("noise", "\(noiseMultiplier)"), ("adjacency", adjacency.rawValue),
+            ("unit", unit),
+        ]
+        if let largest = sampler.largestBatch { fields.append(("largest-batch", "\(largest)")) }
+        return fields
+    }
+
+    /// Nil if a field is missing or not understood.
+    init?(fields: [String: String]) {
+        guard let id = fields["run"], let dataset = fields["dataset"], let unit = fields["unit"],
+            let rate = fields["rate"].flatMap(Double.init), (0...1).contains(rate),
+            let size = fields["size"].flatMap(Int.init), size > 0,
+            let noise = fields["noise"].flatMap(Double.init), noise >= 0, noise.isFinite,
+            let adjacency = fields["adjacency"].flatMap(Adjacency.init(rawValue:))
+        else { return nil }
+        switch fields["sampler"] {
+        case "poisson": sampler = .poisson(rate: rate)
+        case "full" where rate == 1: sampler = .full
+        case "truncated-poisson":
+            guard let largest = fields["largest-batch"].flatMap(Int.init), largest > 0 else { return nil }
+            sampler = .truncatedPoisson(rate: rate, largestBatch: largest)
+        default: return nil
+        }
+        self.id = id
+        self.dataset = dataset
+        datasetSize = size
+        noiseMultiplier = noise
+        self.adjacency = adjacency
+        self.unit = unit
+    }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import PrivacyAccounting
+import Testing
+
+@testable import Training
+
+@Suite struct LedgerTests {
+    private let folder = ScratchFolder()
+    private var path: String { folder.path + "/ledger" }
+
+    private func mechanism(_ sampler: BatchSampler = .poisson(rate: 0.25)) -> PrivacyMechanism {
+        PrivacyMechanism(
+            sampler: sampler, clippingNorm: 0.5, noiseMultiplier: 1.25, steps: 9, datasetSize: 80, adjacency: .zeroOut,
+            unit: "one person, 100 % = \"all\" rows")
+    }
+
+    @Test func recordsSurviveClosing() throws {
+        let samplers = [BatchSampler.poisson(rate: 0.1), .truncatedPoisson(rate: 0.1, largestBatch: 12), .full]
+        do {
+            let ledger = try PrivacyLedger(path: path)
+            for (index, sampler) in samplers.enumerated() {
+                let id = try ledger.begin(mechanism(sampler), dataset: "set é \(index)")
+                for _ in 0..<index { try ledger.charge(id) }
+            }
+        }
+        let runs = try PrivacyLedger.runs(in: path)
+        let again = try PrivacyLedger(path: path)
+        #expect(again.runs == runs)
+        #expect(runs.map(\.sampler) == samplers && runs.map(\.charged) == [0, 1, 2])
+        #expect(runs.map(\.dataset) == ["set é 0", "set é 1", "set é 2"])
+        #expect(runs.allSatisfy { $0.unit == mechanism().unit && $0.adjacency == .zeroOut && $0.datasetSize == 80 })
+        for (count, run) in runs.enumerated() { #expect(run.event == mechanism(samplers[count]).event(steps: count)) }
+    }
+
+    /// Whatever a crash left of the last record, all before it stands, and the ledger goes on.
+    @Test func everyTornEndIsCutOff() throws {
+        do {
+            let ledger = try PrivacyLedger(path: path)
+            let id = try ledger.begin(mechanism(), dataset: "a")
+            for _ in 0..<3 { try ledger.charge(id) }
+        }
+        let whole = contents(path)
+        let ends = whole.indices.filter { whole[$0] == UInt8(ascii: "\n") }.map { $0 + 1 }
+        #expect(ends.count == 5)
+        for length in whole.indices {
+            let torn = folder.write("torn", Array(whole[..<length]))
+            let complete = ends.count { $0 <= length } - 2
+            let expected: Int? = complete >= 0 ? complete : nil
+            let ledger = try PrivacyLedger(path: torn)
+            #expect(ledger.runs.first?.charged == expected)
+            let id = try ledger.begin(mechanism(), dataset: "b")
+            try ledger.charge(id)
+            #expect(try PrivacyLedger.runs(in: torn) == ledger.runs)
+        }
+    }
+
+    @Test func damageIsNotOverlooked() throws {
+        do {
+            let ledger = try PrivacyLedger(path: path)
+            let id = try ledger.begin(mechanism(), dataset: "a")
+            for _ in 0..<3 { try ledger.charge(id) }
+        }
+        let whole = contents(path)
+        for index in whole.indices {
+            var changed = whole
+            changed[index] ^= 1
+            let file = folder.write("changed", changed)
+            // Without its newline the last line counts as torn.
+            if index == whole.count - 1 { continue }
+            let error = dataError { _ = try PrivacyLedger(path: file) }
+            #expect(error?.kind == .malformed)
+            #expect(contents(file) == changed)
+        }
+        // A charge taken out, or written twice.
+        var lines = whole.split(separator: UInt8(ascii: "\n")).map { Array($0) + [UInt8(ascii: "\n")] }
+        let last = lines.removeLast()
+        let removed = folder.write("removed", Array((lines.dropLast() + [last]).joined()))
+        #expect(dataError { _ = try PrivacyLedger.runs(in: removed) }?.kind == .malformed)
+        let doubled = folder.write("doubled", Array((lines + [last, last]).joined()))
+        #expect(dataError { _ = try PrivacyLedger.runs(in: doubled) }?.kind == .malformed)
+    }
+
+    @Test func oneProcessChargesAtATime() throws {
+        let ledger = try PrivacyLedger(path: path)
+        let error = try #require(dataError { _ = try PrivacyLedger(path: path) })
+        #expect(error.kind == .inputOutput && error.message.contains("in use"))
+        #expect(try PrivacyLedger.runs(in: path) == ledger.runs)
+    }
+
+    @Test func placesThatAreNoLedgerAreRefused() throws {
+        #expect(dataError { _ = try PrivacyLedger(path: folder.path) }?.kind == .cannotCreate)
+        #expect(dataError { _ = try PrivacyLedger(path: folder.path + "/none/ledger") }?.kind == .cannotCreate)
+        #expect(dataError { _ = try PrivacyLedger(path: "/dev/full") }?.kind == .cannotCreate)
+        #expect(dataError { _ = try PrivacyLedger.runs(in: folder.path + "/none") }?.kind == .missingInput)
+        #expect(dataError { _ = try PrivacyLedger.runs(in: folder.write("empty", "")) }?.kind == .malformed)
+    }
+
+    @Test func onlyItsOwnerReadsIt() throws {
+        _ = try PrivacyLedger(path: path)
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        #expect(try #require(mode) & 0o077 == 0)
+    }
+}
+
+@Suite struct TrainingStateTests {
+    private let folder = ScratchFolder()
+    private let state = TrainingState(
+        stepCount: 12, optimizerSteps: 11, averageUpdates: 10,
+        values: [("a", [[1, 2, .nan], [3, 4, 5]]), ("b/c", [[-.infinity], [0]])])
+
+    @Test func roundTrip() throws {
+        let path = folder.path + "/checkpoint.safetensors"
+        try state.write(to: path)
+        let read = try TrainingState(path: path, like: state)
+        #expect(read.stepCount == 12 && read.optimizerSteps == 11 && read.averageUpdates == 10)
+        #expect(read.values.map(\.name) == ["a", "b/c"])
+        for (one, other) in zip(read.values, state.values) {
+            #expect(one.buffers.map { $0.map(\.bitPattern) } == other.buffers.map { $0.map(\.bitPattern) })
+        }
+    }
+
+    @Test func anotherShapeIsRefused() throws {
+        let path = folder.path + "/checkpoint.safetensors"
+        try state.write(to: path)
+        var other = state
+        other.values[0].buffers[1] = [1]
+        #expect(dataError { _ = try TrainingState(path: path, like: other) }?.kind == .mismatch)
+        other = state
+        other.values[1].name = "d"
+        #expect(dataError { _ = try TrainingState(path: path, like: other) }?.kind == .mismatch)
+    }
+}
