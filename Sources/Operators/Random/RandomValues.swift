@@ -69,8 +69,9 @@ public struct RandomValues: ExecutableOperation {
             switch distribution {
             case .normal(let mean, let scale):
                 let out = UnsafeMutableBufferPointer(start: arguments.output(0, as: Float.self), count: count)
-                generator.fillNormals(out, scale: scale)
-                for index in out.indices { out[index] += mean }
+                out.update(repeating: 0)
+                generator.releaseOnGrid(out, step: 0x1p-20, deviation: 1)
+                for index in out.indices { out[index] = mean + scale * out[index] }
             case .uniform(let low, let high):
                 let out = arguments.output(0, as: Float.self)
                 for index in 0..<count { out[index] = low + (high - low) * Self.uniform(generator) }
