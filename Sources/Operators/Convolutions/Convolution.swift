@@ -18,16 +18,28 @@ public struct Convolution: ExecutableOperation {
     }
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
+        if let factor = inputs[0].factor, factor.axis == 1 { return [try sampleByGroups(inputs, factor)] }
         if let factor = inputs[1].factor {
             throw BatchMixing(axis: factor.axis, "its weight is computed from the samples")
         }
         guard let factor = inputs[0].factor else { return [nil] }
-        guard factor.axis == 0 else {
-            throw BatchMixing(
-                axis: factor.axis,
-                factor.axis == 1 ? "it sums over channels that hold the batch" : "it slides over the batch")
-        }
+        guard factor.axis == 0 else { throw BatchMixing(axis: factor.axis, "it slides over the batch") }
         return [factor]
+    }
+
+    /// Samples side by side in the channels, as where each has a kernel of its own: they stay apart if every group of
+    /// channels belongs to one sample, and its kernels too.
+    private func sampleByGroups(_ inputs: [BatchOperand], _ factor: BatchFactor) throws(BatchMixing) -> BatchFactor {
+        let (weight, width) = (inputs[1], inputs[1].type.shape[1])
+        guard factor.inner % width == 0 else {
+            throw BatchMixing(axis: 1, "it sums over channels that hold the batch")
+        }
+        let kernels = weight.type.shape[0] / geometry.groups
+        let own = BatchFactor(axis: 0, outer: factor.outer, inner: factor.inner / width * kernels)
+        guard weight.factor.map({ $0 == own }) ?? weight.isUniform(along: own, axis: 0) else {
+            throw BatchMixing(axis: 1, "its weight differs by the position of a sample in the batch")
+        }
+        return BatchFactor(axis: 1, outer: own.outer, inner: own.inner)
     }
 
     public func inputGradient(

@@ -27,4 +27,25 @@ enum BatchRepetition {
         guard size > 0, size % builder.batchSize == 0 else { return }
         builder.markBatched(repeated, BatchFactor(axis: axis, outer: 1, inner: size / builder.batchSize))
     }
+
+    /// What is computed from parameters and repeated as often as the batch is large, declared to be one copy per sample.
+    ///
+    /// A constant that was repeated before it met a parameter, such as an initial state of zeros, makes such values. Only
+    /// the axis on which the reference graph of another batch size differs holds the copies.
+    /// - Parameter other: the value's shape in that graph; nil if there is none.
+    static func oneCopyPerSample(_ value: ValueID, unlike other: [Int]?, in builder: inout GraphBuilder)
+        throws(GraphError) -> ValueID
+    {
+        let (shape, state) = (builder.shape(of: value), builder.graph[value])
+        guard let other, builder.batchSize > 1, state.batch == .free, state.dependsOnParameter,
+            shape.count == other.count
+        else { return value }
+        let differing = shape.indices.filter { shape[$0] != other[$0] }
+        guard differing.count == 1, shape[differing[0]] == builder.batchSize,
+            let copy = try builder.collapsed(value, axis: differing[0])
+        else { return value }
+        let repeated = try builder.broadcast(copy, to: shape)
+        mark(repeated, axis: differing[0], unlike: copy, in: &builder)
+        return repeated
+    }
 }

@@ -80,10 +80,14 @@ struct NodeExpander {
             inputElementTypes: node.inputs.map { scope.elementType(of: $0) })
         // The builder has one owner at a time: a second reference would copy the graph at every node.
         builder = GraphBuilder(batchSize: builder.batchSize, evaluator: ConstantFolding.evaluator)
-        let outputs = try plugin.expand(&expansion)
+        var outputs = try plugin.expand(&expansion)
         builder = expansion.builder
         for (name, type) in zip(node.outputs, expansion.elementTypes(of: outputs)) {
             scope.setElementType(type, of: name)
+        }
+        for (index, name) in zip(outputs.indices, node.outputs) {
+            let other = reference?.tensors[path + name]?.shape
+            outputs[index] = try BatchRepetition.oneCopyPerSample(outputs[index], unlike: other, in: &builder)
         }
         checkNumbers(node, plugin, tensors, outputs, path)
         return outputs.map { .tensor($0) }

@@ -70,7 +70,7 @@ public struct BatchOperand: Sendable {
     ///
     /// A batch-free operand with one entry there broadcasts. One with as many entries as the batch must repeat itself
     /// sample by sample, which only a constant can prove.
-    func isUniform(along factor: BatchFactor, axis: Int) -> Bool {
+    public func isUniform(along factor: BatchFactor, axis: Int) -> Bool {
         guard axis >= 0, type.shape[axis] != 1 else { return true }
         guard let constant else { return false }
         var local = factor

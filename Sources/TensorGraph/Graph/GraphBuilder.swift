@@ -15,6 +15,8 @@ public struct GraphBuilder {
 
     private let evaluator: ConstantEvaluator
     private var known: [NodeKey: [ValueID]] = [:]
+    /// Values that count samples.
+    private var offsets: [ValueID: SampleOffset] = [:]
 
     private struct NodeKey: Hashable {
         let operation: AnyHashable
@@ -70,9 +72,25 @@ public struct GraphBuilder {
             throw error.at("\(origin)")
         }
         var outputs = fold(operation, inputs, types)
-        if outputs == nil { outputs = append(operation, try singleCopies(operation, inputs, types), types) }
+        if outputs == nil {
+            let counted = try counted(operation, inputs)
+            if case .own(let value)? = counted {
+                outputs = [value]
+            } else {
+                outputs = append(operation, try singleCopies(operation, inputs, types), types)
+                if case .offset(let offset)? = counted { offsets[outputs![0]] = offset }
+            }
+        }
         known[key] = outputs
         return outputs!
+    }
+
+    private mutating func counted(_ operation: any Operation, _ inputs: [ValueID]) throws(GraphError) -> CountedResult? {
+        guard followsBatch, batchSize > 1, let operation = operation as? any CountingOperation,
+            inputs.contains(where: { type(of: $0).elementType == .int64 && graph[$0].batch != .free })
+        else { return nil }
+        let operands = inputs.map { CountingOperand(value: $0, offset: offsets[$0]) }
+        return try operation.counted(operands, in: &self)
     }
 
     /// The inputs, where the operation broadcasts, with one copy in place of a batch of equal ones.

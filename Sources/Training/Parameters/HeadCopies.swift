@@ -44,7 +44,8 @@ struct HeadCopy: Sendable {
 ///
 /// Folding constants turns `head = Transpose(table)` into a second tensor. A tensor is taken for such a copy if it is
 /// the second operand of a product and nothing else, equals an embedding table or its transpose element for element, and
-/// is not filled with one number. If the exporter says what the copy was folded from, that must be the table.
+/// is not filled with one number. If the exporter says what the copy was folded from, that must be the table; then the
+/// table may be any parameter, such as an encoder's weight that its decoder shares.
 struct HeadCopies {
     private(set) var graph: ImportedGraph
     private(set) var copies: [HeadCopy] = []
@@ -56,11 +57,13 @@ struct HeadCopies {
         index = GraphIndex(graph)
         let heads = graph.initializers.compactMap { tensor in head(tensor).map { (tensor, $0) } }
         guard !heads.isEmpty else { return }
-        for table in graph.initializers where isTable(table) {
+        for table in graph.initializers where table.shape.count == 2 && table.dataType.isTrainable {
+            let isTable = isTable(table)
             let candidates = heads.filter { head, isTransposed in
                 head.name != table.name && head.dataType == table.dataType && !table.shape.contains(0)
                     && head.shape == (isTransposed ? table.shape.reversed() : table.shape)
-                    && isFoldable(head, from: table) && !copies.contains { $0.name == head.name }
+                    && (isTable ? isFoldable(head, from: table) : statedSources(head) == [table.name])
+                    && !copies.contains { $0.name == head.name }
             }
             guard !candidates.isEmpty else { continue }
             let values = try table.load()
@@ -75,12 +78,11 @@ struct HeadCopies {
     }
 
     private func isTable(_ tensor: ImportedGraph.Initializer) -> Bool {
-        tensor.shape.count == 2 && tensor.dataType.isTrainable
-            && index.sites(of: tensor.name).contains { site in
-                let node = index.node(site.use)
-                let axis = if case .int(let axis)? = node.attributes["axis"] { axis } else { 0 }
-                return node.operatorType == "Gather" && site.use.input == 0 && axis == 0 && !index.isFreeOfData(node)
-            }
+        index.sites(of: tensor.name).contains { site in
+            let node = index.node(site.use)
+            let axis = if case .int(let axis)? = node.attributes["axis"] { axis } else { 0 }
+            return node.operatorType == "Gather" && site.use.input == 0 && axis == 0 && !index.isFreeOfData(node)
+        }
     }
 
     /// Whether the tensor is only ever the second operand of a product: true if its columns are the head's outputs,
@@ -109,9 +111,13 @@ struct HeadCopies {
 
     private func isFoldable(_ head: ImportedGraph.Initializer, from table: ImportedGraph.Initializer) -> Bool {
         if head.foldedFrom.isEmpty { return head.exportedKind == nil || table.exportedKind == nil }
-        let exporter = graph.exporter
-        let stated = head.foldedFrom.filter { exporter.kind(ofTarget: $0) != nil }
+        let stated = statedSources(head)
         return stated.isEmpty || stated.contains(table.name)
+    }
+
+    /// The tensors of the program that the exporter says a tensor was folded from.
+    private func statedSources(_ head: ImportedGraph.Initializer) -> [String] {
+        head.foldedFrom.filter { graph.exporter.kind(ofTarget: $0) != nil }
     }
 
     private static func equal(_ head: Constant, to table: Constant, _ copy: HeadCopy) -> Bool {

@@ -7,8 +7,9 @@ import TensorGraph
 /// What the exporter states decides first: `PARAMETER` is one, `BUFFER` and `CONSTANT_TENSOR` are not, and a tensor
 /// folded from others is one if a parameter is among them. Where nothing is stated a floating-point tensor is a
 /// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
-/// exporter's own, it stands where only weights stand. Never: running statistics, masks, tables of sines and cosines,
-/// frequencies, quantized numbers and their scales, single numbers other than weights and biases.
+/// exporter's own, it stands where only weights stand or was computed from named tensors. Never: running statistics and
+/// other tensors whose names say that they do not train, masks, tables of sines and cosines, frequencies, filters that
+/// are the same for every channel, quantized numbers and their scales, numbers without a name.
 public struct ParameterDiscovery {
     let index: GraphIndex
 
@@ -43,9 +44,7 @@ public struct ParameterDiscovery {
         if readings.contains(where: { $0.role == .quantization }) {
             return (false, "belongs to quantized numbers (\(operatorType(main)))")
         }
-        if readings.contains(where: { $0.role == .statistics }) || Self.isNamedStatistic(tensor.name) {
-            return (false, "running statistics")
-        }
+        if readings.contains(where: { $0.role == .statistics }) { return (false, "running statistics") }
         guard readings.contains(where: \.role.isDifferentiable) else {
             return (false, main.role == .setting ? "sets how \(operatorType(main)) works" : "only compared")
         }
@@ -94,15 +93,43 @@ public struct ParameterDiscovery {
             readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor) }
             || readings.contains { scalesChannels($0, tensor) }
         guard count > 0 else { return (false, "empty") }
-        if tensor.shape.isEmpty || count == 1 && !isWeight { return (false, "a single number") }
-        if isMadeUp, !isWeight { return (false, "an unnamed constant of \(operatorType(main))") }
-        if feedsAngles(readings) { return (false, "frequencies of sines and cosines") }
-        // Weights of products are trained whatever their values.
-        if !readings.contains(where: { $0.role.isWeightLike && $0.role != .table }) || isMadeUp && isStandIn(main) {
-            if let reason = pattern(try tensor.load(), readings, isMadeUp, main) { return (false, reason) }
+        if TensorName.isBuffer(tensor.name) { return (false, "does not train by its name") }
+        if isMadeUp, !isWeight {
+            guard TensorName.isFolded(tensor.name), count > 1, !readings.contains(where: preparesInput),
+                readings.contains(where: { $0.isMoved && $0.role.isDifferentiable })
+            else {
+                return (false, count == 1 ? "a single number" : "an unnamed constant of \(operatorType(main))")
+            }
+            if TensorPattern.areIntegers(try tensor.load()) { return (false, "a constant of whole numbers") }
         }
-        return (true, isWeight ? description(main) : "named tensor read by \(operatorType(main))")
+        if feedsAngles(readings) { return (false, "frequencies of sines and cosines") }
+        if readings.contains(where: { isFilter($0, tensor) }), TensorPattern.hasEqualRows(try tensor.load()) {
+            return (false, "a filter that is the same for every channel")
+        }
+        // Weights of products are trained whatever their values.
+        let isProductWeight = readings.contains { $0.role.isWeightLike && $0.role != .table && $0.isMoved }
+        if !isProductWeight || isMadeUp && isStandIn(main, tensor.shape) {
+            if let reason = pattern(try tensor.load(), named: tensor.name, isMadeUp, main) { return (false, reason) }
+        }
+        if isWeight { return (true, description(main)) }
+        return (true, "\(isMadeUp ? "tensor computed on export" : "named tensor") read by \(operatorType(main))")
     }
+
+    /// Whether the tensor is a kernel with channels of its own for every channel, as filters that blur have, too.
+    private func isFilter(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
+        guard reading.role == .weight, operatorType(reading) == "Conv", tensor.shape.count > 2 else { return false }
+        return tensor.shape[0] > 1 && tensor.shape[1] == 1 && tensor.shape[2...].contains { $0 > 1 }
+    }
+
+    /// Whether the tensor scales or shifts an input of the model, as means and deviations of the data do.
+    private func preparesInput(_ reading: TensorReading) -> Bool {
+        let node = index.node(reading.use)
+        guard ["Sub", "Div", "Mul"].contains(node.operatorType), node.inputs.count == 2 else { return false }
+        let other = node.inputs[1 - reading.use.input]
+        return isInput(other) || index.producer(of: other).map { $0.inputs.contains(where: isInput) } == true
+    }
+
+    private func isInput(_ name: String) -> Bool { index.graph.inputs.contains { $0.name == name } }
 
     /// Whether a tensor without a name of its own can only be weights here.
     private func standsForWeights(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
@@ -118,31 +145,28 @@ public struct ParameterDiscovery {
         else { return false }
         let moves: Set<String> = ["Transpose", "Reshape", "Cast", "Identity"]
         let source = index.producer(of: node.inputs[1 - reading.use.input], before: moves)
-        let inputs = index.graph.inputs.map(\.name)
-        return source?.inputs.allSatisfy { !inputs.contains($0) } == true
+        return source.map { !$0.inputs.contains(where: isInput) } == true
     }
 
     private func pattern(
-        _ tensor: Constant, _ readings: [TensorReading], _ isMadeUp: Bool, _ main: TensorReading
+        _ tensor: Constant, named name: String, _ isMadeUp: Bool, _ main: TensorReading
     ) -> String? {
-        if isMadeUp, isStandIn(main) {
+        if isMadeUp, isStandIn(main, tensor.type.shape) {
             let neutral: Float = main.role == .normalizationScale ? 1 : 0
             return TensorPattern.fill(of: tensor) == neutral
-                ? "stands in for parameters that \(operatorType(main)) does not have" : nil
+                ? "stands in for parameters that the normalization does not have" : nil
         }
         if TensorPattern.isAdditiveMask(tensor) { return "a mask" }
-        let onlySwitches = readings.allSatisfy {
-            $0.role == .arithmetic && ["Mul", "Where"].contains(operatorType($0)) || !$0.role.isDifferentiable
-        }
+        let onlySwitches = index.uses(of: name).allSatisfy { ["Mul", "Where"].contains(index.node($0).operatorType) }
         if onlySwitches, TensorPattern.isSwitch(tensor) { return "a mask" }
         return TensorPattern.isSinusoidal(tensor) ? "a table of sines and cosines" : nil
     }
 
-    /// Whether the tensor is a scale or bias that an operator demands: exporters write ones and zeros there for layers
-    /// that have none, and where an operator is borrowed for another normalisation.
-    private func isStandIn(_ reading: TensorReading) -> Bool {
-        (reading.role == .normalizationScale || reading.role == .normalizationBias)
-            && GraphIndex.normalizations.contains(operatorType(reading))
+    /// Whether the tensor is a scale or bias that an operator demands, or a single number in the place of one: exporters
+    /// write ones and zeros there for layers that have none, and where an operator is borrowed for another normalisation.
+    private func isStandIn(_ reading: TensorReading, _ shape: [Int]) -> Bool {
+        guard reading.role == .normalizationScale || reading.role == .normalizationBias else { return false }
+        return GraphIndex.normalizations.contains(operatorType(reading)) || shape.reduce(1, *) == 1
     }
 
     /// Whether the tensor, multiplied by something, goes into both sines and cosines and nowhere else.
@@ -154,17 +178,13 @@ public struct ParameterDiscovery {
             let node = index.node(use)
             switch node.operatorType {
             case "Sin", "Cos": found.insert(node.operatorType)
-            case "Mul", "MatMul", "Einsum", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Transpose", "Concat",
-                "Slice", "Identity", "Gather", "Div":
+            case "Mul", "MatMul", "Einsum", "Cast", "Reshape", "Flatten", "Unsqueeze", "Squeeze", "Expand", "Transpose",
+                "Concat", "Slice", "Identity", "Gather", "Div":
                 waiting += node.outputs.flatMap { index.uses(of: $0) }.filter { seen.insert($0).inserted }
             default: return false
             }
         }
         return found.count == 2
-    }
-
-    private static func isNamedStatistic(_ name: String) -> Bool {
-        ["running_mean", "running_var", "moving_mean", "moving_variance"].contains(TensorName.leaf(name))
     }
 
     // MARK: Descriptions

@@ -17,6 +17,18 @@ enum TensorName {
         return false
     }
 
+    /// Whether TorchScript computed the tensor from others while it exported, as it does with the reshaped or sliced
+    /// tensors of a program; what the program writes out as numbers is a `Constant` node instead.
+    static func isFolded(_ name: String) -> Bool { name.hasPrefix("onnx::") }
+
+    /// Whether programs give the name to tensors that do not train, by convention of the libraries they come from.
+    static func isBuffer(_ name: String) -> Bool { buffers.contains(leaf(name)) }
+
+    private static let buffers: Set<String> = [
+        "running_mean", "running_var", "moving_mean", "moving_variance", "inv_freq", "original_inv_freq",
+        "embed_scale", "final_logits_bias", "masked_bias", "relative_coords_table",
+    ]
+
     /// The last component of a dotted or slashed name.
     static func leaf(_ name: String) -> String {
         String(name.split(whereSeparator: { $0 == "." || $0 == "/" }).last ?? "")

@@ -10,6 +10,18 @@ enum TensorPattern {
         return first
     }
 
+    /// Whether there are no fractions, as in counts, coordinates and tensors filled with a whole number.
+    static func areIntegers(_ tensor: Constant) -> Bool {
+        elements(of: tensor).allSatisfy { $0 == $0.rounded() }
+    }
+
+    /// Whether every entry of the first axis holds the same numbers.
+    static func hasEqualRows(_ tensor: Constant) -> Bool {
+        let values = elements(of: tensor)
+        let width = values.count / max(tensor.type.shape.first ?? 1, 1)
+        return width > 0 && values.indices.dropFirst(width).allSatisfy { values[$0] == values[$0 - width] }
+    }
+
     /// Zeros and numbers so low that a softmax makes nothing of them, at least one of them.
     static func isAdditiveMask(_ tensor: Constant) -> Bool {
         var hides = false

@@ -51,6 +51,7 @@ extension GraphIndex {
     /// Where a tensor that is read at `uses` meets data, followed through nodes that see parameters and constants only.
     func readings(of uses: [TensorUse]) -> [TensorReading] {
         var readings: [TensorReading] = []
+        var products: [TensorReading] = []
         var waiting = uses.reversed().map { (use: $0, isMoved: true) }
         var seen: [TensorUse: Bool] = [:]
         while let (use, isMoved) = waiting.popLast() {
@@ -62,6 +63,9 @@ extension GraphIndex {
             if let role = fixed, !role.isDifferentiable || !isFreeOfData(node) {
                 readings.append(TensorReading(use: use, role: role, isMoved: isMoved))
             } else if isFreeOfData(node) {
+                if fixed == .weight, use.input == 1, isMoved {
+                    products.append(TensorReading(use: use, role: .weight, isMoved: true))
+                }
                 let stays = isMoved && Self.moves.contains(node.operatorType)
                 for output in node.outputs.reversed() {
                     waiting += self.uses(of: output).reversed().map { ($0, stays) }
@@ -70,7 +74,8 @@ extension GraphIndex {
                 readings.append(TensorReading(use: use, role: arithmeticRole(use), isMoved: isMoved))
             }
         }
-        return readings
+        // A layer applied to constants, such as the network of a table of positions, has weights all the same.
+        return readings.contains(where: \.role.isDifferentiable) ? readings + products : readings
     }
 
     /// Operators whose output has the input's elements.
