@@ -6,9 +6,9 @@ struct ExportedModel: CustomStringConvertible, Sendable {
     static let all = [
         "mlp", "lenet", "resnet_group", "resnet_batch", "mobilenet", "convnext", "vit", "vit_torchscript", "bert",
         "bert_torchscript", "windows", "tied", "shared_heads", "lstm", "lstm_torchscript", "lstm_cell", "gru",
-        "gru_packed",
-        "rnn", "rnn_torchscript", "speaker", "loop", "scan", "autoencoder", "autoencoder_torchscript",
-        "spatial_transformer", "tables", "tables_torchscript",
+        "gru_packed", "rnn", "rnn_torchscript", "speaker", "loop", "scan", "autoencoder", "autoencoder_torchscript",
+        "spatial_transformer", "tables", "tables_torchscript", "picked", "picked_torchscript", "repeated_torchscript",
+        "masked_torchscript",
     ].map(ExportedModel.init)
 
     let name: String

@@ -270,6 +270,61 @@ class Tied(nn.Module):
         return self.head(torch.tanh(self.middle(self.embedding(tokens))))
 
 
+class Picked(nn.Module):
+    """One position of each sample, chosen by its own tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(11, 6)
+        self.norm = nn.LayerNorm(6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, tokens):
+        x = self.norm(self.embedding(tokens))
+        return self.head(x[torch.arange(x.shape[0]), tokens.argmax(-1)])
+
+
+class Repeated(nn.Module):
+    """Parameters that are computed with before and after they are repeated for every sample: queries, relative positions
+    once per sample and head, the first state of a recurrence."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(3, 6))
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.positions = nn.Embedding(4, 6)
+        self.project = nn.Linear(6, 6)
+        self.cell = nn.Linear(6, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        n, t, _ = x.shape
+        queries = self.queries.unsqueeze(0).expand(n, -1, -1)
+        y = self.attention(queries, x, x, need_weights=False)[0].mean(1)
+        keys = self.project(self.positions.weight).view(t, 2, 3).transpose(0, 1).repeat(n, 1, 1)
+        scores = x.view(n, t, 2, 3).transpose(1, 2).reshape(n * 2, t, 3) @ keys.transpose(1, 2)
+        y = y + (scores.softmax(-1) @ keys).view(n, 2, t, 3).transpose(1, 2).reshape(n, t, 6).mean(1)
+        state = torch.zeros(n, 6, dtype=x.dtype)
+        for step in range(2):
+            state = torch.tanh(self.cell(state) + x[:, step])
+        return self.head(y + state)
+
+
+class Masked(nn.Module):
+    """Attention of which some rows see nothing at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(6, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x, mask):
+        q = self.project(x).unsqueeze(1)
+        own = torch.eye(4, dtype=torch.bool)
+        allowed = (mask != 0)[:, None, None, :] & own
+        return self.head(functional.scaled_dot_product_attention(q, q, q, attn_mask=allowed).squeeze(1).mean(1))
+
+
 def bert():
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -296,6 +351,12 @@ def image(channels, side):
 
 def tokens(vocabulary, length):
     return torch.randint(0, vocabulary, (samples, length))
+
+
+def masked():
+    mask = torch.ones(samples, 4, dtype=torch.int64)
+    mask[1, 2:] = 0
+    return {"x": torch.randn(samples, 4, 6), "mask": mask}
 
 
 def text():
@@ -357,6 +418,10 @@ models = {
     "tables": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, None),
     "tables_torchscript": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, 17),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
+    "picked": (Picked, lambda: {"tokens": tokens(11, 5)}, None),
+    "picked_torchscript": (Picked, lambda: {"tokens": tokens(11, 5)}, 17),
+    "repeated_torchscript": (Repeated, lambda: {"x": torch.randn(samples, 4, 6)}, 17),
+    "masked_torchscript": (Masked, masked, 17),
 }
 
 

@@ -63,6 +63,22 @@ import Testing
         }
     }
 
+    /// Where the graph replaces what a row of -infinity gives, nothing comes back to it.
+    @Test func unusedRowsHaveNoGradient() {
+        for inner in [1, 3] {
+            let y = [Float](repeating: .nan, count: 4 * inner)
+            var used = [Float](repeating: 0, count: 4 * inner)
+            var dx = y
+            Rows.softmaxGradient(
+                .softmax, output: y, gradient: used, into: &dx, outer: 1, n: 4, inner: inner, pool: pool)
+            #expect(dx.allSatisfy { $0 == 0 })
+            used[inner] = 1
+            Rows.softmaxGradient(
+                .softmax, output: y, gradient: used, into: &dx, outer: 1, n: 4, inner: inner, pool: pool)
+            #expect((0..<4).allSatisfy { dx[$0 * inner].isNaN })
+        }
+    }
+
     @Test func extremes() {
         let inf = Float.infinity
         for table in supportedTables() {

@@ -27,6 +27,25 @@ import Testing
     private static let b1 = BatchFactor(axis: 1)
     private static let nested = BatchFactor(axis: 0, outer: 2, inner: 3)
 
+    /// Six samples side by side in the channels, in six groups or three.
+    static let groups: [Rule] = {
+        func convolution(groups: Int) -> Convolution {
+            Convolution(ConvolutionGeometry(groups: groups, strides: [1], dilations: [1], padsBegin: [0], padsEnd: [0]))
+        }
+        let (pairs, triples) = (BatchFactor(axis: 1, inner: 2), BatchFactor(axis: 1, inner: 3))
+        let kernels = BatchFactor(axis: 0, inner: 3)
+        return [
+            Rule(convolution(groups: 6), [([1, 12, 5], pairs), ([18, 2, 3], kernels)], triples),
+            Rule(
+                convolution(groups: 12), [([1, 12, 5], pairs), ([36, 1, 3], BatchFactor(axis: 0, inner: 6))],
+                BatchFactor(axis: 1, inner: 6)),
+            Rule(convolution(groups: 6), [([1, 12, 5], pairs), ([18, 2, 3], BatchFactor(axis: 0, outer: 3))], nil),
+            Rule(convolution(groups: 6), [([1, 12, 5], pairs), ([18, 2, 3], nil)], nil),
+            Rule(convolution(groups: 3), [([1, 12, 5], pairs), ([18, 4, 3], kernels)], nil),
+            Rule(convolution(groups: 6), [([6, 12, 5], BatchFactor(axis: 0)), ([18, 2, 3], kernels)], nil),
+        ]
+    }()
+
     static let elementwise: [Rule] = [
         Rule(Binary(.add), [([6, 3], b0), ([3], nil)], b0), Rule(Binary(.add), [([6, 3], b0), ([6, 1], b0)], b0),
         Rule(Binary(.mul), [([3], nil), ([2, 6, 3], b1)], b1),
@@ -81,7 +100,7 @@ import Testing
         Rule(Triangle(isUpper: true, diagonal: 0), [([3, 6], b1)], nil),
     ]
 
-    @Test(arguments: elementwise + reductions + layout)
+    @Test(arguments: elementwise + reductions + layout + groups)
     func follows(_ rule: Rule) throws {
         let result = try outputFactor(
             rule.operation, rule.shapes, rule.factors, batch: Self.batch,

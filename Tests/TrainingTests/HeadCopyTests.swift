@@ -13,7 +13,7 @@ import Testing
     func foldedHeadsTrainWithTheirEmbedding(_ file: String, _ table: String, _ copy: String) throws {
         let model = try ParameterModels.model(file)
         let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model))
-        #expect(repaired.notes == ["tied '\(copy)' to the embedding '\(table)', of which it is a copy"])
+        #expect(repaired.notes == ["tied '\(copy)' to '\(table)', of which it is a copy"])
         #expect(repaired.graph.tensor(copy) == nil)
         let names = try ParameterSelection().names(
             in: repaired, findings: ParameterDiscovery.findings(in: repaired.graph))
@@ -89,5 +89,22 @@ import Testing
         #expect(try TieRepair.repaired(graph).notes.isEmpty)
         graph.initializers[1].foldedFrom = ["table"]
         #expect(try TieRepair.repaired(graph).notes.count == 1)
+    }
+
+    /// A decoder that shares its encoder's weight, which dynamo stores transposed for one of them.
+    @Test(arguments: [[Float](arrayLiteral: 1, 3, 5, 2, 4, 6), [1, 3, 5, 2, 4, 7]])
+    func statedCopiesOfOtherWeightsAreTied(_ values: [Float]) throws {
+        var copy = ParameterModels.tensor("permute", [2, 3], values)
+        var graph = ParameterModels.graph(
+            [table, copy],
+            [("Gemm", "encode", ["x", "table"], ["e"]), ("Gemm", "decode", ["e", "permute"], ["y"])],
+            attributes: ["encode": ["transB": .int(1)], "decode": ["transB": .int(1)]])
+        #expect(try TieRepair.repaired(graph).notes.isEmpty)
+        copy.foldedFrom = ["table"]
+        graph.initializers[1] = copy
+        graph.exporter = Exporter(sources: ["p_table": .init(kind: "PARAMETER", target: "table")])
+        let repaired = try TieRepair.repaired(graph)
+        #expect(repaired.notes.count == (values[5] == 6 ? 1 : 0))
+        if values[5] == 6 { #expect(repaired.graph.nodes[0].operatorType == "Transpose") }
     }
 }

@@ -28,10 +28,9 @@ import Testing
         let findings = try findings("sequence_torchscript")
         #expect(
             findings.parameters == [
-                "position_bias", "layer_scale", "mask_token", "embedding.weight", "query.bias", "head.bias",
-                "onnx::MatMul_58", "onnx::MatMul_59",
+                "position_bias", "layer_scale", "mask_token", "temperature", "embedding.weight", "query.bias",
+                "head.bias", "onnx::MatMul_58", "onnx::MatMul_59",
             ])
-        #expect(findings["temperature"]?.reason == "a single number")
         #expect(findings["table"]?.reason == "a table of sines and cosines")
         #expect(findings["cos_cached"]?.reason == "a table of sines and cosines")
         #expect(findings["inv_freq"]?.reason == "frequencies of sines and cosines")
@@ -151,13 +150,36 @@ import Testing
         }
     }
 
-    @Test func singleNumbersCountOnlyAsWeights() throws {
-        let one = ParameterModels.tensor("alpha", [1], [0.5])
-        #expect(try finding(one, [("Mul", "", ["x", "alpha"], ["y"])]).reason == "a single number")
-        #expect(try finding(one, [("PRelu", "", ["x", "alpha"], ["y"])]).isParameter)
-        #expect(try finding(one, [("Gemm", "", ["x", "k", "alpha"], ["y"])]).reason == "bias of Gemm")
-        let stated = ParameterModels.tensor("alpha", [], [0.5], kind: "PARAMETER")
-        #expect(try finding(stated, [("Mul", "", ["x", "alpha"], ["y"])]).isParameter)
+    @Test func singleNumbersCountIfTheyHaveNamesOrAreWeights() throws {
+        for shape in [[], [1], [1, 1, 1]] {
+            let alpha = ParameterModels.tensor("block.alpha", shape, [0.5])
+            #expect(try finding(alpha, [("Mul", "", ["x", "block.alpha"], ["y"])]).isParameter)
+            let one = ParameterModels.tensor("onnx::Mul_7", shape, [0.5])
+            #expect(try finding(one, [("Mul", "", ["x", "onnx::Mul_7"], ["y"])]).reason == "a single number")
+            let shift = ParameterModels.tensor("/1/Constant_output_0", shape, [0.5])
+            let shifted = [("MatMul", "", ["x", "k"], ["m"]), ("Add", "", ["m", "/1/Constant_output_0"], ["y"])]
+            #expect(try !finding(shift, shifted).isParameter)
+        }
+        let slope = ParameterModels.tensor("onnx::PRelu_7", [1], [0.5])
+        #expect(try finding(slope, [("PRelu", "", ["x", "onnx::PRelu_7"], ["y"])]).isParameter)
+        #expect(try finding(slope, [("Gemm", "", ["x", "k", "onnx::PRelu_7"], ["y"])]).reason == "bias of Gemm")
+    }
+
+    /// What `named_parameters()` lists of make_parameter_fixtures.py's Conventions, and nothing else.
+    @Test func torchScriptFilesWithoutMetadata() throws {
+        let findings = try findings("conventions_torchscript")
+        let folded = findings.filter { $0.isParameter && TensorName.isMadeUp($0.name) }
+        #expect(
+            findings.parameters.subtracting(folded.map(\.name)) == [
+                "conv.weight", "conv.bias", "gate", "mix.bias", "positions.0.bias", "positions.2.bias",
+            ])
+        // The folded ones are `token` and the transposed weights of `mix`, `positions.0`, `positions.2` and `head`.
+        #expect(folded.count == 5)
+        #expect(folded.filter { $0.reason == "tensor computed on export read by Expand" }.count == 1)
+        #expect(folded.filter { $0.reason == "weight of MatMul" }.count == 4)
+        let reasons = Set(findings.filter { !$0.isParameter }.map(\.reason))
+        #expect(reasons.isSuperset(of: ["a filter that is the same for every channel", "zeros in place of a bias"]))
+        #expect(findings["relative_coords_table"]?.reason == "does not train by its name")
     }
 
     @Test func madeUpNames() {

@@ -57,6 +57,14 @@ static double dot(const float *a, const float *b, int64_t n) {
     return s;
 }
 
+static int is_zero(const float *g, int64_t n, int64_t stride) {
+    for (int64_t i = 0; i < n; i++) {
+        if (g[i * stride] != 0.0f) return 0;
+    }
+    return 1;
+}
+
+/// A row that was masked throughout is NaN, but where the graph replaces it no gradient comes back, and none goes on.
 static void softmax_gradient(const float *y, const float *g, float *out, int64_t rows, int64_t n, int log) {
     for (int64_t r = 0; r < rows; r++, y += n, g += n, out += n) {
         if (log) {
@@ -64,6 +72,10 @@ static void softmax_gradient(const float *y, const float *g, float *out, int64_t
             VK_LOOP out[i] = g[i] - exp_f(y[i]) * s;
         } else {
             float s = (float)dot(g, y, n);
+            if (s != s && is_zero(g, n, 1)) {
+                VK_LOOP out[i] = 0.0f;
+                continue;
+            }
             VK_LOOP out[i] = y[i] * (g[i] - s);
         }
     }
@@ -118,13 +130,15 @@ static void softmax_gradient_columns(const float *y, const float *g, float *out,
             }
         }
         VK_LOOP sums[i] = (float)wide[i];
+        int isUnused[VK_TILE];
+        for (int64_t i = 0; i < n; i++) isUnused[i] = sums[i] != sums[i] && !log && is_zero(g + start + i, classes, stride);
         for (int64_t k = 0; k < classes; k++) {
             const float *yk = y + start + k * stride, *gk = g + start + k * stride;
             float *result = out + start + k * stride;
             if (log) {
                 VK_LOOP result[i] = gk[i] - exp_f(yk[i]) * sums[i];
             } else {
-                VK_LOOP result[i] = yk[i] * (gk[i] - sums[i]);
+                VK_LOOP result[i] = isUnused[i] ? 0.0f : yk[i] * (gk[i] - sums[i]);
             }
         }
     }

@@ -52,7 +52,8 @@ extension Concatenation: CountingOperation {
     {
         guard axis == builder.shape(of: operands[0].value).count - 1 else { return nil }
         let factors = operands.compactMap { operand in
-            operand.offset.map { builder.graph[$0.parts[0].own].batch.factor } ?? builder.graph[operand.value].batch.factor
+            operand.offset.map { builder.graph[$0.parts[0].own].batch.factor }
+                ?? builder.graph[operand.value].batch.factor
         }
         guard let factor = factors.first, factor.axis != axis else { return nil }
         var parts: [SampleOffset.Part] = []

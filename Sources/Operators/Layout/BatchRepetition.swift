@@ -16,6 +16,16 @@ enum BatchRepetition {
         return before.first == 1 && shape.first == node.builder.batchSize ? 0 : nil
     }
 
+    /// The axis that `repeats` copies once per sample, as axis(of:from:in:) says; its entries may be many before, too.
+    static func tiledAxis(_ repeats: [Int], of shape: [Int], in node: Expansion) -> Int? {
+        guard let reference = node.referenceOutputShapes.first ?? nil else {
+            return repeats.first == node.builder.batchSize ? 0 : nil
+        }
+        guard reference.count == shape.count else { return nil }
+        let differing = shape.indices.filter { shape[$0] != reference[$0] }
+        return differing.count == 1 ? differing[0] : nil
+    }
+
     /// Declares that `repeated` holds one copy per sample on `axis`, if it is batch-free and computed from parameters.
     /// A constant needs no such mark: that it is the same for every sample can be read from its elements.
     static func mark(_ repeated: ValueID, axis: Int?, unlike source: ValueID, in builder: inout GraphBuilder) {

@@ -125,7 +125,7 @@ public enum ShapeOperators {
         }
         let apart = try node.builder.view(x, split)
         let repeated = try node.builder.broadcast(apart, to: spread)
-        let batch = BatchRepetition.axis(of: tiled, from: shape, in: node).flatMap { repeatAxis[$0] }
+        let batch = BatchRepetition.tiledAxis(repeats, of: tiled, in: node).flatMap { repeatAxis[$0] }
         BatchRepetition.mark(repeated, axis: batch, unlike: apart, in: &node.builder)
         return [try node.builder.view(repeated, tiled)]
     }

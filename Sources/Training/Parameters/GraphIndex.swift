@@ -19,14 +19,22 @@ struct GraphIndex {
     let captured: Set<String>
     /// Values computed from the graph's inputs.
     private let fromData: Set<String>
+    /// Values computed from the numbers in the graph's inputs, and not from their sizes alone.
+    private let fromValues: Set<String>
 
     init(_ graph: ImportedGraph) {
         self.graph = graph
         initializers = Dictionary(graph.initializers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var producers: [String: Int] = [:]
         var fromData = Set(graph.inputs.map(\.name))
+        var fromValues = fromData
         for (position, node) in graph.nodes.enumerated() {
             for output in node.outputs where !output.isEmpty { producers[output] = position }
+            if !["Shape", "Size"].contains(node.operatorType),
+                (node.inputs + Self.captures(of: node)).contains(where: fromValues.contains)
+            {
+                fromValues.formUnion(node.outputs.filter { !$0.isEmpty })
+            }
             if node.inputs.contains(where: fromData.contains)
                 || node.capturedNames.contains(where: fromData.contains)
             {
@@ -35,6 +43,7 @@ struct GraphIndex {
         }
         self.producers = producers
         self.fromData = fromData
+        self.fromValues = fromValues
         var needed = Set(graph.outputs.map(\.name))
         var readers: [String: [TensorUse]] = [:]
         var captured: Set<String> = []
@@ -60,6 +69,8 @@ struct GraphIndex {
     func producer(of name: String) -> ImportedNode? { producers[name].map { graph.nodes[$0] } }
 
     func dependsOnData(_ name: String) -> Bool { fromData.contains(name) }
+
+    func dependsOnValues(_ name: String) -> Bool { fromValues.contains(name) }
 
     /// Whether a node computes with parameters and constants only.
     func isFreeOfData(_ node: ImportedNode) -> Bool { !node.outputs.contains(where: fromData.contains) }

@@ -59,16 +59,18 @@ struct HeadCopies {
         guard !heads.isEmpty else { return }
         for table in graph.initializers where table.shape.count == 2 && table.dataType.isTrainable {
             let isTable = isTable(table)
-            let candidates = heads.filter { head, isTransposed in
-                head.name != table.name && head.dataType == table.dataType && !table.shape.contains(0)
-                    && head.shape == (isTransposed ? table.shape.reversed() : table.shape)
-                    && (isTable ? isFoldable(head, from: table) : statedSources(head) == [table.name])
-                    && !copies.contains { $0.name == head.name }
+            let candidates = heads.flatMap { head, isTransposed in
+                guard head.name != table.name, head.dataType == table.dataType, !table.shape.contains(0),
+                    isTable ? isFoldable(head, from: table) : statedSources(head) == [table.name]
+                else { return [(ImportedGraph.Initializer, Bool)]() }
+                // Which way a stated copy lies follows from its values alone.
+                let ways = isTable ? [isTransposed] : [true, false]
+                return ways.filter { head.shape == ($0 ? table.shape.reversed() : table.shape) }.map { (head, $0) }
             }
             guard !candidates.isEmpty else { continue }
             let values = try table.load()
             guard TensorPattern.fill(of: values) == nil else { continue }
-            for (head, isTransposed) in candidates {
+            for (head, isTransposed) in candidates where !copies.contains(where: { $0.name == head.name }) {
                 let copy = HeadCopy(
                     name: head.name, table: table.name, shape: table.shape, isTransposed: isTransposed)
                 if Self.equal(try head.load(), to: values, copy) { copies.append(copy) }

@@ -90,13 +90,13 @@ public struct ParameterDiscovery {
         let isMadeUp = TensorName.isMadeUp(tensor.name)
         let count = tensor.shape.reduce(1, *)
         let isWeight =
-            readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor) }
+            readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor, isMadeUp) }
             || readings.contains { scalesChannels($0, tensor) }
         guard count > 0 else { return (false, "empty") }
         if TensorName.isBuffer(tensor.name) { return (false, "does not train by its name") }
         if isMadeUp, !isWeight {
             guard TensorName.isFolded(tensor.name), count > 1, !readings.contains(where: preparesInput),
-                readings.contains(where: { $0.isMoved && $0.role.isDifferentiable })
+                readings.contains(where: meetsValues)
             else {
                 return (false, count == 1 ? "a single number" : "an unnamed constant of \(operatorType(main))")
             }
@@ -106,9 +106,12 @@ public struct ParameterDiscovery {
         if readings.contains(where: { isFilter($0, tensor) }), TensorPattern.hasEqualRows(try tensor.load()) {
             return (false, "a filter that is the same for every channel")
         }
+        if isMadeUp, main.role == .bias, tensor.shape.count > 1, TensorPattern.fill(of: try tensor.load()) == 0 {
+            return (false, "zeros in place of a bias")
+        }
         // Weights of products are trained whatever their values.
         let isProductWeight = readings.contains { $0.role.isWeightLike && $0.role != .table && $0.isMoved }
-        if !isProductWeight || isMadeUp && isStandIn(main, tensor.shape) {
+        if !isProductWeight || isMadeUp && isStandIn(main) {
             if let reason = pattern(try tensor.load(), named: tensor.name, isMadeUp, main) { return (false, reason) }
         }
         if isWeight { return (true, description(main)) }
@@ -129,18 +132,30 @@ public struct ParameterDiscovery {
         return isInput(other) || index.producer(of: other).map { $0.inputs.contains(where: isInput) } == true
     }
 
+    /// Whether the tensor comes unchanged to a place where it meets values of data and not just their sizes, or is
+    /// repeated as often as data are large.
+    private func meetsValues(_ reading: TensorReading) -> Bool {
+        let node = index.node(reading.use)
+        return reading.isMoved && reading.role.isDifferentiable
+            && (node.operatorType == "Expand" || node.outputs.contains(where: index.dependsOnValues))
+    }
+
     private func isInput(_ name: String) -> Bool { index.graph.inputs.contains { $0.name == name } }
 
-    /// Whether a tensor without a name of its own can only be weights here.
-    private func standsForWeights(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
-        reading.role != .table || tensor.shape.count == 2
+    /// Whether a tensor without a name of its own can only be weights here. A single number that is added to a result or
+    /// multiplies it is a constant of the program.
+    private func standsForWeights(
+        _ reading: TensorReading, _ tensor: ImportedGraph.Initializer, _ isMadeUp: Bool
+    ) -> Bool {
+        if isMadeUp, tensor.shape.reduce(1, *) == 1, ["Mul", "Add"].contains(operatorType(reading)) { return false }
+        return reading.role != .table || tensor.shape.count == 2
     }
 
     /// Whether the tensor scales or shifts the channels of a layer's result: [C, 1, 1], as a folded LayerScale does.
     /// What is done so to an input of the model is preprocessing.
     private func scalesChannels(_ reading: TensorReading, _ tensor: ImportedGraph.Initializer) -> Bool {
         let node = index.node(reading.use)
-        guard reading.isMoved, ["Mul", "Add"].contains(node.operatorType), node.inputs.count == 2,
+        guard meetsValues(reading), ["Mul", "Add"].contains(node.operatorType), node.inputs.count == 2,
             tensor.shape.suffix(2) == [1, 1], tensor.shape.filter({ $0 > 1 }).count == 1
         else { return false }
         let moves: Set<String> = ["Transpose", "Reshape", "Cast", "Identity"]
@@ -151,7 +166,7 @@ public struct ParameterDiscovery {
     private func pattern(
         _ tensor: Constant, named name: String, _ isMadeUp: Bool, _ main: TensorReading
     ) -> String? {
-        if isMadeUp, isStandIn(main, tensor.type.shape) {
+        if isMadeUp, isStandIn(main) {
             let neutral: Float = main.role == .normalizationScale ? 1 : 0
             return TensorPattern.fill(of: tensor) == neutral
                 ? "stands in for parameters that the normalization does not have" : nil
@@ -162,11 +177,11 @@ public struct ParameterDiscovery {
         return TensorPattern.isSinusoidal(tensor) ? "a table of sines and cosines" : nil
     }
 
-    /// Whether the tensor is a scale or bias that an operator demands, or a single number in the place of one: exporters
-    /// write ones and zeros there for layers that have none, and where an operator is borrowed for another normalisation.
-    private func isStandIn(_ reading: TensorReading, _ shape: [Int]) -> Bool {
-        guard reading.role == .normalizationScale || reading.role == .normalizationBias else { return false }
-        return GraphIndex.normalizations.contains(operatorType(reading)) || shape.reduce(1, *) == 1
+    /// Whether the tensor is a scale or bias that an operator demands: exporters write ones and zeros there for layers
+    /// that have none, and where an operator is borrowed for another normalisation.
+    private func isStandIn(_ reading: TensorReading) -> Bool {
+        (reading.role == .normalizationScale || reading.role == .normalizationBias)
+            && GraphIndex.normalizations.contains(operatorType(reading))
     }
 
     /// Whether the tensor, multiplied by something, goes into both sines and cosines and nowhere else.

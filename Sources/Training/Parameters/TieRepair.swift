@@ -24,7 +24,7 @@ public enum TieRepair {
         if retie {
             let heads = try HeadCopies(of: graph)
             (graph, copies) = (heads.graph, heads.copies)
-            notes += copies.map { "tied '\($0.name)' to the embedding '\($0.table)', of which it is a copy" }
+            notes += copies.map { "tied '\($0.name)' to '\($0.table)', of which it is a copy" }
         }
         return RepairedGraph(graph, untied: untied, copies: copies, notes: notes)
     }

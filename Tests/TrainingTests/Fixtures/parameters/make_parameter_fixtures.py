@@ -126,6 +126,34 @@ class Image(nn.Module):
         return self.head(self.plain(self.second(F.relu(x))).mean((2, 3)))
 
 
+class Conventions(nn.Module):
+    """What only rules can tell in a file without metadata: parameters that lost their names, constants that look alike."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.plain = nn.GroupNorm(2, 4, affine=False)
+        kernel = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+        self.register_buffer("blur", kernel.expand(4, 1, 3, 3).contiguous())
+        self.gate = nn.Parameter(torch.tensor([0.3]))
+        self.token = nn.Parameter(torch.randn(1, 4))
+        self.mix = nn.Linear(4, 4)
+        grid = torch.cartesian_prod(torch.linspace(-1, 1, 2), torch.linspace(-2, 2, 5) ** 3)
+        self.register_buffer("relative_coords_table", grid.unsqueeze(0))
+        self.positions = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+        self.register_buffer("slopes", torch.tensor([0.5, 0.25, 0.3, 0.1]))
+        self.head = nn.Linear(4, 3, bias=False)
+        self.register_buffer("no_bias", torch.zeros(1, 1, 3, dtype=torch.float64))
+
+    def forward(self, x):
+        x = self.plain(self.conv(x))
+        x = F.conv2d(x, self.blur, padding=1, groups=4).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.unsqueeze(0).expand(x.shape[0], -1, -1), x * torch.tanh(self.gate)], 1)
+        x = self.mix(x) + self.positions(self.relative_coords_table)
+        x = x + torch.arange(x.shape[1]).float().unsqueeze(1) * self.slopes.unsqueeze(0)
+        return self.head(x) + self.no_bias.float()
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -149,13 +177,15 @@ def save(model, name):
     onnx.save(model, name + ".onnx")
 
 
-def export(module, inputs, name):
+def export(module, inputs, name, dynamo=True):
     module.eval()
     axes = {f"in{i}": {0: "batch"} for i in range(len(inputs))}
     with contextlib.redirect_stdout(io.StringIO()):
         stream = io.BytesIO()
         torch.onnx.export(module, inputs, stream, dynamo=False, input_names=list(axes), dynamic_axes=axes)
         save(onnx.load_from_string(stream.getvalue()), name + "_torchscript")
+        if not dynamo:
+            return
         batch = torch.export.Dim("batch")
         program = torch.onnx.export(
             module, inputs, dynamo=True, dynamic_shapes=tuple({0: batch} for _ in inputs), verbose=False)
@@ -221,6 +251,7 @@ export(Shared(), (torch.randn(2, 3, 4), torch.randn(2, 4)), "shared")
 export(Language(), (torch.randint(0, 7, (2, 3)),), "language")
 export(Sequence(), (torch.randint(0, 9, (2, 6)),), "sequence")
 export(Image(), (torch.randn(2, 2, 6, 6),), "image")
+export(Conventions(), (torch.randn(2, 2, 5, 5),), "conventions", dynamo=False)
 export(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
 functions()
 constants()
