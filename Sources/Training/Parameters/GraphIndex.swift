@@ -31,7 +31,7 @@ struct GraphIndex {
         for (position, node) in graph.nodes.enumerated() {
             for output in node.outputs where !output.isEmpty { producers[output] = position }
             if !["Shape", "Size"].contains(node.operatorType),
-                (node.inputs + Self.captures(of: node)).contains(where: fromValues.contains)
+                (node.inputs + node.capturedNames).contains(where: fromValues.contains)
             {
                 fromValues.formUnion(node.outputs.filter { !$0.isEmpty })
             }
