@@ -1,4 +1,5 @@
 import Kernels
+import ONNXFormat
 import Operators
 import TensorGraph
 import Testing
@@ -54,7 +55,7 @@ import Testing
     @Test func nobodyReadsTheNeighboursRows() throws {
         let result = try picked([4, -1, 1], Self.flat(stride: 4))
         #expect(result.state == .factor(BatchFactor(axis: 0)))
-        #expect(result.values[..<4].allSatisfy(\.isNaN))
+        #expect(result.values[..<4].allSatisfy { $0.isNaN })
         #expect(result.values[4...] == [18, 19])
         let wrapped = try picked([-1, 0, 1], Self.tuples([0, 1, 2]))
         #expect(wrapped.values[..<2] == [6, 7])

@@ -77,9 +77,9 @@ import Testing
     private let w = ParameterModels.tensor("w", [2, 2], [1, 2, 3, 4])
 
     private func finding(
-        _ tensor: ImportedGraph.Initializer, _ nodes: [(String, String, [String], [String])]
+        _ tensor: ImportedGraph.Initializer, _ nodes: [(String, String, [String], [String])], producer: String = ""
     ) throws -> ParameterFinding {
-        try ParameterDiscovery.findings(in: ParameterModels.graph([tensor], nodes))[0]
+        try ParameterDiscovery.findings(in: ParameterModels.graph([tensor], nodes, producer: producer))[0]
     }
 
     @Test func weightsAreFollowedThroughWhatMovesThem() throws {
@@ -150,15 +150,18 @@ import Testing
         }
     }
 
-    @Test func singleNumbersCountIfTheyHaveNamesOrAreWeights() throws {
+    @Test func singleNumbersCountIfProgramsNameThemOrTheyAreWeights() throws {
         for shape in [[], [1], [1, 1, 1]] {
             let alpha = ParameterModels.tensor("block.alpha", shape, [0.5])
-            #expect(try finding(alpha, [("Mul", "", ["x", "block.alpha"], ["y"])]).isParameter)
+            let gated = [("Mul", "", ["x", "block.alpha"], ["y"])]
+            #expect(try finding(alpha, gated, producer: "pytorch").isParameter)
+            #expect(try finding(alpha, gated, producer: "tf2onnx").reason == "a single number")
             let one = ParameterModels.tensor("onnx::Mul_7", shape, [0.5])
-            #expect(try finding(one, [("Mul", "", ["x", "onnx::Mul_7"], ["y"])]).reason == "a single number")
+            let scaled = [("Mul", "", ["x", "onnx::Mul_7"], ["y"])]
+            #expect(try finding(one, scaled, producer: "pytorch").reason == "a single number")
             let shift = ParameterModels.tensor("/1/Constant_output_0", shape, [0.5])
             let shifted = [("MatMul", "", ["x", "k"], ["m"]), ("Add", "", ["m", "/1/Constant_output_0"], ["y"])]
-            #expect(try !finding(shift, shifted).isParameter)
+            #expect(try !finding(shift, shifted, producer: "pytorch").isParameter)
         }
         let slope = ParameterModels.tensor("onnx::PRelu_7", [1], [0.5])
         #expect(try finding(slope, [("PRelu", "", ["x", "onnx::PRelu_7"], ["y"])]).isParameter)

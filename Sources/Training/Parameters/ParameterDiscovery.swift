@@ -9,7 +9,8 @@ import TensorGraph
 /// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
 /// exporter's own, it stands where only weights stand or was computed from named tensors. Never: running statistics and
 /// other tensors whose names say that they do not train, masks, tables of sines and cosines, frequencies, filters that
-/// are the same for every channel, quantized numbers and their scales, numbers without a name.
+/// are the same for every channel, quantized numbers and their scales, single numbers other than weights, biases and
+/// those that a PyTorch program named.
 public struct ParameterDiscovery {
     let index: GraphIndex
 
@@ -93,6 +94,8 @@ public struct ParameterDiscovery {
             readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor, isMadeUp) }
             || readings.contains { scalesChannels($0, tensor) }
         guard count > 0 else { return (false, "empty") }
+        // PyTorch names what a program registered, other exporters every number.
+        if count == 1, !isWeight, index.graph.exporter.producer != "pytorch" { return (false, "a single number") }
         if TensorName.isBuffer(tensor.name) { return (false, "does not train by its name") }
         if isMadeUp, !isWeight {
             guard TensorName.isFolded(tensor.name), count > 1, !readings.contains(where: preparesInput),
@@ -106,7 +109,9 @@ public struct ParameterDiscovery {
         if readings.contains(where: { isFilter($0, tensor) }), TensorPattern.hasEqualRows(try tensor.load()) {
             return (false, "a filter that is the same for every channel")
         }
-        if isMadeUp, main.role == .bias, tensor.shape.count > 1, TensorPattern.fill(of: try tensor.load()) == 0 {
+        if isMadeUp, main.role == .bias, operatorType(main) == "Add", tensor.shape.count > 1,
+            TensorPattern.fill(of: try tensor.load()) == 0
+        {
             return (false, "zeros in place of a bias")
         }
         // Weights of products are trained whatever their values.

@@ -25,8 +25,8 @@ enum TensorName {
     static func isBuffer(_ name: String) -> Bool { buffers.contains(leaf(name)) }
 
     private static let buffers: Set<String> = [
-        "running_mean", "running_var", "moving_mean", "moving_variance", "inv_freq", "original_inv_freq",
-        "embed_scale", "final_logits_bias", "masked_bias", "relative_coords_table",
+        "running_mean", "running_var", "moving_mean", "moving_variance", "embed_scale", "final_logits_bias",
+        "masked_bias", "relative_coords_table",
     ]
 
     /// The last component of a dotted or slashed name.
