@@ -144,9 +144,20 @@ import Testing
         #expect(whole.builder.graph[whole.outputs[0]].batch == .factor(BatchFactor(axis: 0)))
         example.inputs[2] = Self.ints(0, 0)
         try example.checkSamplesMeet(batch, batchSize: 2)
-        example.inputs[2] = Self.ints(0, 1)
         example.constants = [2]
+        example.inputs[2] = Self.ints(1, 0)
         try example.checkSamplesMeet(example.batched(0, 1), batchSize: 2)
+        // Region b is read from image b.
+        example.inputs[2] = Self.ints(0, 1)
+        let inputs = ["0": example.inputs[0]!, "1": twice]
+        var own = try example.expand(
+            batchSize: 2, batch: example.batched(0, 1), evaluator: ConstantFolding.evaluator)
+        #expect(own.builder.graph[own.outputs[0]].batch == .factor(BatchFactor(axis: 0)))
+        own.builder.addOutput("y", own.outputs[0])
+        var plain = try example.expand(evaluator: ConstantFolding.evaluator)
+        plain.builder.addOutput("y", plain.outputs[0])
+        let expected = evaluate(plain.builder.finish(), inputs: inputs)["y"]!
+        #expect(evaluate(own.builder.finish(), inputs: inputs)["y"]!.floatValues == expected.floatValues)
     }
 
     @Test func interpolationOverTheBatchMixesSamples() throws {
