@@ -83,8 +83,8 @@ let package = Package(
             name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "PrivacyAccountingTests", dependencies: ["PrivacyAccounting"], exclude: ["make_golden.py", "make_loss_golden.py"],
-            swiftSettings: strict),
+            name: "PrivacyAccountingTests", dependencies: ["PrivacyAccounting"],
+            exclude: ["make_golden.py", "make_loss_golden.py"], swiftSettings: strict),
         .testTarget(
             name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
