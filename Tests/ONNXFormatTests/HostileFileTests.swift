@@ -124,10 +124,12 @@ import Testing
 /// Protobuf's wire format, written by hand.
 enum WireMessage {
     static func field(_ number: Int, _ payload: [UInt8]) -> [UInt8] {
-        precondition(number < 16 && payload.count < 1 << 14)
-        let count = payload.count
-        let length = count < 128 ? [UInt8(count)] : [UInt8(count & 127 | 128), UInt8(count >> 7)]
-        return [UInt8(number << 3 | 2)] + length + payload
+        precondition(number < 16)
+        return [UInt8(number << 3 | 2)] + varint(payload.count) + payload
+    }
+
+    static func varint(_ value: Int) -> [UInt8] {
+        value < 128 ? [UInt8(value)] : [UInt8(value & 127 | 128)] + varint(value >> 7)
     }
 
     /// One initializer w: float32 [2], all of whose data are where `entries` say.

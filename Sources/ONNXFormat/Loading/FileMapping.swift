@@ -41,6 +41,17 @@ final class FileMapping: Sendable {
         }
     }
 
+    /// Takes the pages that `part` fills out of resident memory, if it lies in this mapping.
+    func releasePages(of part: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress, let first = part.baseAddress, first >= start,
+            first + part.count <= start + bytes.count
+        else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let from = (Int(bitPattern: first) + page - 1) / page * page
+        let to = Int(bitPattern: first + part.count) / page * page
+        if from < to { madvise(UnsafeMutableRawPointer(bitPattern: from), to - from, MADV_DONTNEED) }
+    }
+
     /// Opens and maps a regular file. Symbolic links are followed: the user named this file.
     static func open(_ path: String) throws(ONNXFormatError) -> FileMapping {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

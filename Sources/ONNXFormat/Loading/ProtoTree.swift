@@ -8,15 +8,32 @@ import Glibc
 /// be read from any thread.
 final class ProtoTree: @unchecked Sendable {
     let root: UnsafePointer<Onnx__ModelProto>
+    /// The file whose bytes stand in for some `raw_data`; nil if everything was copied.
+    let mapping: FileMapping?
+    private let borrowed: BorrowedData
 
     /// Unpacks `bytes` after checking them. Nothing of `bytes` is referred to afterwards.
-    ///
-    /// - Parameter releasePages: called each time another 128 MiB have been copied out of `bytes`, so that a mapped
-    ///   file and its copy are never resident together.
-    init(
-        _ bytes: UnsafeRawBufferPointer, file: String, releasePages: @escaping () -> Void = {}
+    convenience init(_ bytes: UnsafeRawBufferPointer, file: String) throws(ONNXFormatError) {
+        _ = try WireScan.check(bytes, as: modelDescriptor, file: file)
+        try self.init(unpacking: bytes, file: file)
+    }
+
+    /// Unpacks a mapped file after checking it. Of a file of more than `borrowLimit` bytes the large tensors stay where
+    /// they are mapped instead of taking memory a second time.
+    convenience init(
+        _ mapping: FileMapping, file: String, borrowLimit: Int = 256 << 20
     ) throws(ONNXFormatError) {
-        try WireScan.check(bytes, as: modelDescriptor, file: file)
+        let spans = try WireScan.check(mapping.bytes, as: modelDescriptor, file: file)
+        // The file and its copy are never resident together.
+        try self.init(
+            unpacking: mapping.bytes, file: file, releasePages: { mapping.releasePages() },
+            borrowing: mapping.bytes.count > borrowLimit ? (mapping, spans) : nil)
+    }
+
+    private init(
+        unpacking bytes: UnsafeRawBufferPointer, file: String, releasePages: @escaping () -> Void = {},
+        borrowing: (mapping: FileMapping, spans: [Range<Int>])? = nil
+    ) throws(ONNXFormatError) {
         let meter = AllocationMeter(notify: releasePages)
         // A null pointer would be read as "no data"; an empty model still needs an address.
         let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -32,9 +49,13 @@ final class ProtoTree: @unchecked Sendable {
             throw ONNXFormatError(.malformed, "not a valid ONNX file: it could not be unpacked", at: file)
         }
         self.root = UnsafePointer(root)
+        mapping = borrowing?.mapping
+        borrowed = BorrowedData()
+        if let (mapping, spans) = borrowing { borrowed.borrow(spans, of: mapping, in: self, file: file) }
     }
 
     deinit {
+        borrowed.detach()
         onnx__model_proto__free_unpacked(UnsafeMutablePointer(mutating: root), nil)
     }
 }

@@ -24,13 +24,18 @@ struct WireScan {
     private var position = 0
     private var memory = 0
     private let memoryLimit: Int
+    /// Where bytes fields of a MiB and more lie.
+    private var largeData: [Range<Int>] = []
 
     /// Throws a `malformed` error naming the message type and byte offset, unless `bytes` can be unpacked.
+    /// - Returns: where the file holds bytes fields of a MiB and more, such as `raw_data`, in file order.
+    @discardableResult
     static func check(
         _ bytes: UnsafeRawBufferPointer, as descriptor: UnsafePointer<ProtobufCMessageDescriptor>, file: String
-    ) throws(ONNXFormatError) {
+    ) throws(ONNXFormatError) -> [Range<Int>] {
         var scan = WireScan(bytes: bytes, file: file)
         try scan.run(descriptor)
+        return scan.largeData
     }
 
     private init(bytes: UnsafeRawBufferPointer, file: String) {
@@ -104,6 +109,7 @@ struct WireScan {
             throw malformed("field \(Self.name(field)) holds text with a zero byte in it", in: frame)
         default:
             try allocate(length + 33, in: frame)
+            if type == PROTOBUF_C_TYPE_BYTES, length >= 1 << 20 { largeData.append(position..<position + length) }
             position += length
             return nil
         }

@@ -20,7 +20,7 @@ public final class ONNXModel: Sendable {
     /// Reads and checks a model file; its external data files are mapped into memory, not read.
     public init(path: String) throws(ONNXFormatError) {
         let mapping = try FileMapping.open(path)
-        tree = try ProtoTree(mapping.bytes, file: path) { mapping.releasePages() }
+        tree = try ProtoTree(mapping, file: path)
         externalFiles = try ExternalFiles(of: tree, folderOf: path)
         identity = mapping.identity
         self.path = path
@@ -34,6 +34,12 @@ public final class ONNXModel: Sendable {
         identity = nil
         path = nil
         try validate()
+    }
+
+    /// Gives back the memory of a mapped file's part; anything else is left alone.
+    func releasePages(of part: UnsafeRawBufferPointer) {
+        tree.mapping?.releasePages(of: part)
+        for mapping in externalFiles.mappings.values { mapping.releasePages(of: part) }
     }
 
     private static func unpack(_ serialized: [UInt8]) throws(ONNXFormatError) -> ProtoTree {

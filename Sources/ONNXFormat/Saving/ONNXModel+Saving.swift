@@ -29,6 +29,7 @@ extension ONNXModel {
         let output = try OutputFile(path: path)
         try MessagePacking.pack(root, edited.arena, at: path) { (bytes) throws(ONNXFormatError) in
             try output.append(bytes)
+            self.releasePages(of: bytes)
         }
         try output.finish()
         outputs.append(output)

@@ -11,7 +11,7 @@ extension ONNXTensor {
         let scan = serialized.withUnsafeBytes { bytes in
             Result { () throws(ONNXFormatError) in try WireScan.check(bytes, as: tensorDescriptor, file: name) }
         }
-        try scan.get()
+        _ = try scan.get()
         // The only initializer of a model: its bytes, then its name once more, of which protobuf takes the last.
         var tensor = serialized
         Self.append(field: 8, Array(name.utf8), to: &tensor)

@@ -24,6 +24,16 @@ public struct ONNXTensor: Sendable {
         ONNXMetadataEntry.entries(proto.message.metadata_props, proto.message.n_metadata_props)
     }
 
+    /// Hands the elements to `body` as they lie in the file, little-endian and row-major, and gives the memory of a
+    /// mapped file back afterwards, so that a copy made by `body` is the only one in memory.
+    ///
+    /// - Returns: nil, without a call, if the elements are in one of the typed fields.
+    public func withStoredBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result? {
+        guard case .bytes(let bytes) = try storage().place else { return nil }
+        defer { proto.model.releasePages(of: bytes) }
+        return try body(bytes)
+    }
+
     /// How error messages call this tensor.
     var displayName: String { "\(proto.model.displayName), tensor '\(name)'" }
 

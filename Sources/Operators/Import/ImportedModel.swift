@@ -102,7 +102,7 @@ public struct ImportedGraph: Sendable {
         public var exportedKind: String?
         /// Values that the exporter computed the tensor from, if it says so; empty for a tensor stored as it was.
         public var foldedFrom: [String]
-        /// Decodes the tensor; called once per graph that needs it.
+        /// The decoded tensor.
         public var load: @Sendable () throws -> Constant
 
         public init(

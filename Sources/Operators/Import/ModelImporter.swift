@@ -124,11 +124,12 @@ public struct ModelImporter {
     }
 
     private func importInitializer(_ tensor: ONNXTensor, named name: String) -> ImportedGraph.Initializer {
-        ImportedGraph.Initializer(
+        let decoded = SharedConstant()
+        return ImportedGraph.Initializer(
             name: name, dataType: tensor.elementType, shape: tensor.dimensions,
             exportedKind: statements[name]?.kind ?? exporter.kind(ofTarget: name),
             foldedFrom: statements[name]?.foldedFrom ?? []
-        ) { try tensor.constant() }
+        ) { try decoded.value { try tensor.constant() } }
     }
 
     /// The tensor of a `Constant` node that could hold weights.
@@ -231,10 +232,15 @@ extension ONNXTensor {
     /// The tensor as graphs store it.
     /// - Throws: `ONNXFormatError` if its bytes are wrong, `GraphError` if its type is not computed with.
     public func constant() throws -> Constant {
+        if elementType == .float32 || elementType == .int64 {
+            let type = TensorType(elementType.storage!, dimensions)
+            let stored = try withStoredBytes { bytes in Constant(type) { $0.copyMemory(from: bytes) } }
+            if let stored { return stored }
+        }
         switch elementType.storage {
-        case .float32?: Constant(try floats(), shape: dimensions)
-        case .int64?: Constant(try int64s(), shape: dimensions)
-        case .bool?: Constant(try bools(), shape: dimensions)
+        case .float32?: return Constant(try floats(), shape: dimensions)
+        case .int64?: return Constant(try int64s(), shape: dimensions)
+        case .bool?: return Constant(try bools(), shape: dimensions)
         case .float64?, nil:
             throw GraphError(
                 .unsupported, "tensors of type \(elementType) are not computed with", at: "tensor '\(name)'")

@@ -1,3 +1,5 @@
+import Glibc
+
 /// An immutable tensor owned by the graph. Its memory is freed with the last reference.
 public final class Constant: @unchecked Sendable {  // the bytes never change after init
     public let type: TensorType
@@ -95,7 +97,7 @@ public final class Constant: @unchecked Sendable {  // the bytes never change af
 
     /// True if both hold the same elements of the same type.
     public func isIdentical(to other: Constant) -> Bool {
-        type == other.type && bytes.prefix(type.byteCount).elementsEqual(other.bytes.prefix(type.byteCount))
+        type == other.type && memcmp(bytes.baseAddress!, other.bytes.baseAddress!, type.byteCount) == 0
     }
 
     private func elements<Element: BitwiseCopyable>(_: Element.Type) -> [Element] {
