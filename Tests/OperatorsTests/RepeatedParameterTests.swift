@@ -97,4 +97,46 @@ import Testing
         }
         #expect(perSample.doubles == expected)
     }
+
+    /// Positions that are the same for every sample meet a parameter and then the samples, which lie on the second axis, as
+    /// in XLNet's relative attention.
+    @Test func positionsByParameters() throws {
+        func node(_ type: String, _ inputs: [String], _ attributes: [String: AttributeValue] = [:]) -> ImportedNode {
+            ImportedNode(
+                name: type + inputs[0], operatorType: type, opsetVersion: 13, inputs: inputs,
+                outputs: [type + inputs[0]], attributes: attributes)
+        }
+        func tensor(_ name: String, _ shape: [Int]) -> ImportedGraph.Initializer {
+            ImportedGraph.Initializer(name: name, dataType: .float32, shape: shape) {
+                Constant((0..<shape.reduce(1, *)).map(Float.init), shape: shape)
+            }
+        }
+        func numbers(_ name: String, _ values: [Int64]) -> ImportedGraph.Initializer {
+            ImportedGraph.Initializer(name: name, dataType: .int64, shape: [values.count]) { Constant(values) }
+        }
+        let graph = ImportedGraph(
+            name: "model",
+            inputs: [.init(name: "x", dataType: .float32, dimensions: [.symbol("B"), .fixed(3), .fixed(2)])],
+            outputs: [.init(name: "scores", dataType: .float32, dimensions: nil)],
+            initializers: [tensor("positions", [5, 1, 2]), tensor("r", [2, 2, 3]), tensor("q", [2, 2, 3])] + [
+                numbers("zero", [0]), numbers("one", [1]),
+            ],
+            nodes: [
+                node("Transpose", ["x"], ["perm": .ints([1, 0, 2])]), node("Shape", ["x"]),
+                node("Gather", ["Shapex", "zero"]), node("Concat", ["one", "GatherShapex", "one"], ["axis": .int(0)]),
+                node("Expand", ["positions", "Concatone"]),
+                node("Einsum", ["Expandpositions", "r"], ["equation": .string("ibh,hnd->ibnd")]),
+                node("Einsum", ["Transposex", "q"], ["equation": .string("ibh,hnd->ibnd")]),
+                ImportedNode(
+                    name: "scores", operatorType: "Einsum", opsetVersion: 13,
+                    inputs: ["EinsumTransposex", "EinsumExpandpositions"], outputs: ["scores"],
+                    attributes: ["equation": .string("ibnd,jbnd->bnij")]),
+            ])
+        let specializer = Specializer(graph, registry: .standard, trainable: ["r", "q"])
+        let specialized = try specializer.specialize(
+            RunSizes(batchSize: 4, inputShapes: ["x": [4, 3, 2]]),
+            reference: RunSizes(batchSize: 5, inputShapes: ["x": [5, 3, 2]]))
+        #expect(specialized.builder.mixingNodes.isEmpty)
+        #expect(specialized.builder.graph[try #require(specialized["scores"])].batch == .factor(BatchFactor(axis: 0)))
+    }
 }

@@ -142,16 +142,22 @@ enum EinsteinSummation {
                 try aligned(left, to: all, in: &builder), try aligned(right, to: all, in: &builder))
             return try summed(Term(value: product, labels: all), keeping: labels, in: &builder)
         }
-        let (a, aIsFlipped) = try matrix(left, shared, rows, inner, in: &builder)
+        var (a, aIsFlipped) = try matrix(left, shared, rows, inner, in: &builder)
+        if shared.isEmpty, rows.count > 1, !aIsFlipped {
+            // Rows that meet one matrix keep their axes, one of which may be that of the samples.
+            a = try builder.view(a, sizes(rows, left, in: builder) + [builder.shape(of: a)[1]])
+        }
         let (b, bIsFlipped) = try matrix(right, shared, inner, columns, in: &builder)
         let product = try builder.matmul(a, b, transposingLeft: aIsFlipped, transposingRight: bIsFlipped)
-        let leading = Array(builder.shape(of: product).dropLast(2))
-        func sizes(_ labels: [Label], _ term: Term) -> [Int] {
-            labels.map { builder.shape(of: term.value)[term.labels.firstIndex(of: $0)!] }
-        }
+        let leading = Array(builder.shape(of: product).prefix(shared.count))
         return Term(
-            value: try builder.view(product, leading + sizes(rows, left) + sizes(columns, right)),
+            value: try builder.view(
+                product, leading + sizes(rows, left, in: builder) + sizes(columns, right, in: builder)),
             labels: shared + rows + columns)
+    }
+
+    private static func sizes(_ labels: [Label], _ term: Term, in builder: GraphBuilder) -> [Int] {
+        labels.map { builder.shape(of: term.value)[term.labels.firstIndex(of: $0)!] }
     }
 
     /// The term as matrices [shared..., first, second], or transposed where it is stored so.
