@@ -1,3 +1,4 @@
+import Foundation
 import ONNXFormat
 import Operators
 import Testing
@@ -148,6 +149,22 @@ import Testing
             let finding = try finding(table, [("RotaryEmbedding", "", inputs, ["y"])])
             #expect(finding.reason == "sets how RotaryEmbedding works")
         }
+    }
+
+    /// Sines beside cosines, the padding token's row zeroed: no recurrence over the positions holds there.
+    @Test func tablesOfPositionsMayHaveAPaddingRow() throws {
+        var values: [Float] = []
+        for position in 0..<6 {
+            let angles: [Float] = [1, 0.1, 0.01].map { Float(position) * $0 }
+            values += position == 1 ? .init(repeating: 0, count: 6) : angles.map(sin) + angles.map(cos)
+        }
+        let gathered = [("Gather", "", ["/p/Constant_output_0", "x"], ["y"])]
+        func reason(_ values: [Float]) throws -> String {
+            try finding(ParameterModels.tensor("/p/Constant_output_0", [6, 6], values), gathered).reason
+        }
+        #expect(try reason(values) == "a table of sines and cosines")
+        values[3] = 0.5
+        #expect(try reason(values) != "a table of sines and cosines")
     }
 
     @Test func singleNumbersCountIfProgramsNameThemOrTheyAreWeights() throws {

@@ -71,6 +71,17 @@ import Testing
         #expect(torchScript.tensorRead(by: "/lstm/LSTM", 3) != torchScript.tensorRead(by: "/lstm/LSTM_1", 3))
     }
 
+    /// Each gate is cut out of PyTorch's tensor once, so all of them are one tensor's.
+    @Test func partsOfOneTensorStayTogether() throws {
+        let repaired = try TieRepair.repaired(ParameterModels.graph("recurrent_unoptimized"))
+        #expect(repaired.notes.isEmpty)
+        let findings = try ParameterDiscovery.findings(in: repaired.graph)
+        let layers = ["l0", "l1"].flatMap { layer in
+            ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map { "lstm.\($0)_\(layer)" }
+        }
+        #expect(findings.parameters == Set(layers + ["head.weight", "head.bias"]))
+    }
+
     @Test func nothingHappensUnasked() throws {
         for name in ["layers_dynamo", "language_torchscript"] {
             let graph = try ParameterModels.graph(name)

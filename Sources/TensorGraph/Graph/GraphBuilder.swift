@@ -85,7 +85,8 @@ public struct GraphBuilder {
         return outputs!
     }
 
-    private mutating func counted(_ operation: any Operation, _ inputs: [ValueID]) throws(GraphError) -> CountedResult? {
+    private mutating func counted(_ operation: any Operation, _ inputs: [ValueID]) throws(GraphError) -> CountedResult?
+    {
         guard followsBatch, batchSize > 1, let operation = operation as? any CountingOperation,
             inputs.contains(where: { type(of: $0).elementType == .int64 && graph[$0].batch != .free })
         else { return nil }

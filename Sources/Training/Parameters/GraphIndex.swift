@@ -1,4 +1,5 @@
 import Operators
+import TensorGraph
 
 /// One place where a value is read.
 struct TensorUse: Hashable {
@@ -67,6 +68,19 @@ struct GraphIndex {
     func uses(of name: String) -> [TensorUse] { readers[name] ?? [] }
 
     func producer(of name: String) -> ImportedNode? { producers[name].map { graph.nodes[$0] } }
+
+    /// The numbers behind a value: an initializer's or a `Constant` node's; nil for any other value and where they cannot
+    /// be read.
+    func constant(_ name: String) -> Constant? {
+        if let initializer = initializers[name] { return try? initializer.load() }
+        guard let node = producer(of: name), node.operatorType == "Constant" else { return nil }
+        switch node.attributes["value"] ?? node.attributes["value_ints"] ?? node.attributes["value_int"] {
+        case .tensor(let value, _): return value
+        case .ints(let values): return Constant(values.map(Int64.init))
+        case .int(let value): return Constant([Int64(value)], shape: [])
+        default: return nil
+        }
+    }
 
     func dependsOnData(_ name: String) -> Bool { fromData.contains(name) }
 

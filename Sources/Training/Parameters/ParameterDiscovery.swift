@@ -94,8 +94,10 @@ public struct ParameterDiscovery {
             readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor, isMadeUp) }
             || readings.contains { scalesChannels($0, tensor) }
         guard count > 0 else { return (false, "empty") }
-        // PyTorch names what a program registered, other exporters every number.
-        if count == 1, !isWeight, index.graph.exporter.producer != "pytorch" { return (false, "a single number") }
+        // Where PyTorch's exporter states no kinds it names what a program registered; other exporters name every number.
+        let namesParameters =
+            index.graph.exporter.producer == "pytorch" && index.graph.exporter.sources.isEmpty
+        if count == 1, !isWeight, !namesParameters { return (false, "a single number") }
         if TensorName.isBuffer(tensor.name) { return (false, "does not train by its name") }
         if isMadeUp, !isWeight {
             guard TensorName.isFolded(tensor.name), count > 1, !readings.contains(where: preparesInput),

@@ -1,4 +1,5 @@
 import Operators
+import TensorGraph
 
 /// The calls of the exported program that dynamo writes beside the nodes it made of them:
 ///
@@ -27,10 +28,11 @@ struct ProgramCalls {
     func origin(of tensor: ImportedGraph.Initializer, at site: TensorSite) -> TensorOrigins.Origin? {
         let node = index.node(site.use)
         guard let call = Self.call(of: node) else { return nil }
-        // One call reads a parameter once: of several nodes of a kind that read the tensor each stands for another one.
+        // One call reads a parameter once, or each of its parts once, as a recurrent layer cuts out its gates: of several
+        // nodes that read the same of the tensor each stands for another one.
         let peers = nodes[call]!.filter { position in
             let peer = index.graph.nodes[position]
-            return peer.operatorType == node.operatorType && peer.inputs.contains(site.name)
+            return peer.operatorType == node.operatorType && peer.inputs.contains(site.name) && cutAlike(peer, node)
         }
         let part = peers.firstIndex(of: site.use.node)!
         let names = Self.arguments(of: call)
@@ -62,6 +64,16 @@ struct ProgramCalls {
         if alike.count == 1 { return .source(alike, part: part) }
         guard !left.isEmpty, folded.isEmpty else { return nil }
         return .module(left.joined(separator: " "), role: "\(node.operatorType) \(site.use.input) \(part)")
+    }
+
+    /// Whether two nodes, if they cut something out of a tensor, cut out the same.
+    private func cutAlike(_ one: ImportedNode, _ other: ImportedNode) -> Bool {
+        guard one.operatorType == "Slice", one.inputs.count == other.inputs.count else { return true }
+        return zip(one.inputs, other.inputs).dropFirst().allSatisfy { a, b in
+            if a == b { return true }
+            guard let first = index.constant(a), let second = index.constant(b) else { return false }
+            return first.isIdentical(to: second)
+        }
     }
 
     /// Names of the tensors that the other inputs of the nodes made of a call stand for.

@@ -55,11 +55,26 @@ enum TensorPattern {
         // Rounding to float16 and arguments of some thousands cost a few thousandths.
         guard values.allSatisfy({ abs($0) <= 1.002 }) else { return false }
         let shape = tensor.type.shape
+        if haveRowsOfPairs(values, width: shape.last ?? 0) { return true }
         return shape.indices.contains { axis in
             guard shape[axis] >= 4 else { return false }
             let stride = shape[(axis + 1)...].reduce(1, *)
             return areSinusoidal(values, length: shape[axis], stride: stride)
         }
+    }
+
+    /// Whether each of four rows and more is half sines and half cosines of the same angles, whose squares add up to one
+    /// each, or zero as that of a padding token, which the recurrence would stumble over.
+    private static func haveRowsOfPairs(_ values: UnsafeBufferPointer<Float>, width: Int) -> Bool {
+        guard width >= 4, width % 2 == 0, values.contains(where: { abs($0) != abs(values[0]) }) else { return false }
+        var rows = 0
+        for start in Swift.stride(from: 0, to: values.count, by: width) {
+            let square = values[start..<start + width].reduce(0.0) { $0 + Double($1) * Double($1) }
+            if square == 0 { continue }
+            guard abs(square / Double(width / 2) - 1) < 0.002 else { return false }
+            rows += 1
+        }
+        return rows >= 4
     }
 
     private static func areSinusoidal(_ values: UnsafeBufferPointer<Float>, length: Int, stride: Int) -> Bool {

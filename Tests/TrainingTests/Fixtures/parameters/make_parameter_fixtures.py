@@ -192,6 +192,19 @@ def export(module, inputs, name, dynamo=True):
         save(program.model_proto, name + "_dynamo")
 
 
+def export_unoptimized(module, inputs, name):
+    """What dynamo writes with optimize=False: recurrent layers cut the gates out of PyTorch's weights."""
+    program = torch.onnx.export(
+        module.eval(), inputs, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), optimize=False,
+        verbose=False)
+    model = program.model_proto
+    for node in model.graph.node:
+        kept = [p for p in node.metadata_props if p.key == "pkg.torch.onnx.fx_node"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    save(model, name + "_unoptimized")
+
+
 def functions():
     """Two calls of a local function that read the same weights, and a subgraph that reads them, too."""
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("local", 1)]
@@ -253,5 +266,6 @@ export(Sequence(), (torch.randint(0, 9, (2, 6)),), "sequence")
 export(Image(), (torch.randn(2, 2, 6, 6),), "image")
 export(Conventions(), (torch.randn(2, 2, 5, 5),), "conventions", dynamo=False)
 export(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
+export_unoptimized(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
 functions()
 constants()
