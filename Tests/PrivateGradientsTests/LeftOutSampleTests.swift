@@ -8,10 +8,9 @@ import Testing
 /// Samples that must contribute exactly nothing.
 @Suite struct LeftOutSampleTests {
     private static let batch = 4
-    private static let options = ClippingMode.allCases.filter { $0 != .nonPrivate }.flatMap { mode in
-        ClippingStyle.allCases.filter { mode != .ghost || $0 == .flat }.map { style in
-            ClippingOptions(mode: mode, function: .automatic(gamma: 0.01), style: style, clippingNorm: 0.5)
-        }
+
+    private static func options(_ model: PrivateModel) -> [ClippingOptions] {
+        ModelClipping.all(model, function: .automatic(gamma: 0.01), clippingNorm: 0.5).map(\.options)
     }
 
     /// Not finite, or an index and a class that do not exist.
@@ -19,7 +18,7 @@ import Testing
     func samplesThatAreNotFinite(_ model: PrivateModel, _ value: Float) throws {
         let data = model.data(batch: Self.batch, seed: 41)
         let parameters = model.initialValues(seed: 42)
-        for options in Self.options {
+        for options in Self.options(model) {
             let runner = try StepRunner(model, options, parameters: parameters, batch: Self.batch)
             let without = runner.run(data, weights: [1, 0, 1, 1])
             for input in model.inputs {
@@ -47,7 +46,7 @@ import Testing
             let replacement = other[input.name]!.sample(2, of: input.factor).doubles
             mixed[input.name] = data[input.name]!.replacing(2, of: input.factor, with: Float(replacement[0]))
         }
-        for options in Self.options + [ClippingOptions(mode: .nonPrivate)] {
+        for options in Self.options(model) + [ClippingOptions(mode: .nonPrivate)] {
             let runner = try StepRunner(model, options, parameters: parameters, batch: Self.batch)
             let first = runner.run(data, weights: [1, 1, 0, 0])
             let second = runner.run(mixed, weights: [1, 1, 0, 0])
@@ -95,7 +94,7 @@ import Testing
         _ sample: Int, _ model: PrivateModel, _ data: [String: Constant], loss isExpected: (Double) -> Bool
     ) throws {
         let parameters = model.initialValues(seed: 62)
-        for options in Self.options {
+        for options in Self.options(model) {
             let runner = try StepRunner(model, options, parameters: parameters, batch: Self.batch)
             let result = runner.run(data)
             #expect(isExpected(result.losses[sample]) && result.factors.allSatisfy { $0[sample] == 0 })
@@ -112,7 +111,7 @@ import Testing
         data["y"] = data["y"]!.replacing(3, of: BatchFactor(axis: 0), with: -100)
         var ignored = data
         ignored["y"] = Constant([Int64](repeating: -100, count: data["y"]!.type.count), shape: data["y"]!.type.shape)
-        for var options in Self.options {
+        for var options in Self.options(model) {
             options.function = function
             let runner = try StepRunner(model, options, parameters: parameters, batch: Self.batch)
             let result = runner.run(data)

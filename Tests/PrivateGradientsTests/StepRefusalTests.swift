@@ -48,11 +48,16 @@ import Testing
         #expect(refusal(builder, loss) == nil)
     }
 
-    @Test func twoPassesHaveOneFactor() throws {
+    @Test func everyParameterIsInOneGroup() throws {
         let forward = try PrivateModel.mlp.forward(batch: Self.batch)
-        let options = ClippingOptions(mode: .ghost, style: .layerWise)
-        let error = try #require(refusal(forward.builder, forward.loss, options))
-        #expect(error.kind == .unsupported && error.message.contains("--clipping-style flat"))
+        let names = PrivateModel.mlp.parameters.map(\.name)
+        func error(_ groups: [[String]]) -> String? {
+            let options = ClippingOptions(groups: groups.map { ClippingGroup(parameters: $0, norm: 1) })
+            return refusal(forward.builder, forward.loss, options)?.description
+        }
+        #expect(error([names]) == nil)
+        #expect(error([Array(names.dropFirst())]) == "parameter '\(names[0])': is in no clipping group")
+        #expect(error([names, [names[1]]]) == "parameter '\(names[1])': is in two clipping groups")
     }
 
     @Test func lossesMustDependOnDataAndParameters() throws {

@@ -20,12 +20,19 @@ extension ParameterTarget {
     ///
     /// Through arithmetic that keeps no norms (products of parameters, normalised weights, a table read at constant
     /// places) sites are instantiated, and their gradients pulled back sample by sample.
+    /// - Parameter groups: parameters of different groups get different targets; nil if they may have one together.
     /// - Throws: `GraphError` `unsupported` where an operation on parameters has no gradient.
-    static func collect(_ uses: [ParameterUse], in builder: inout GraphBuilder) throws(GraphError) -> [ParameterTarget]
+    static func collect(_ uses: [ParameterUse], groups: [String: Int]?, in builder: inout GraphBuilder)
+        throws(GraphError) -> [ParameterTarget]
     {
         var collector = Collector()
         let found = try collector.targets(uses, in: &builder)
         collector.shared = sharedParameters(found, in: builder.graph)
+        if let groups {
+            for target in found where Set(target.parameters.map { groups[$0] }).count > 1 {
+                collector.shared.formUnion(target.parameters)
+            }
+        }
         return collector.shared.isEmpty ? found : try collector.targets(uses, in: &builder)
     }
 

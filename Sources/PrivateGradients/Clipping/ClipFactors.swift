@@ -14,12 +14,12 @@ struct ClipFactors: ExecutableOperation {
     let function: ClippingFunction
     /// Number of norm inputs of each group.
     let normsPerGroup: [Int]
-    let clippingNorm: Double
+    /// Thresholds of the groups.
+    let groupNorms: [Double]
+    /// A group's norm counts as at least this share of the whole gradient's.
+    let smallestShare: Double
 
-    var description: String { "clip factors (\(function.name), C \(clippingNorm), \(normsPerGroup.count) groups)" }
-
-    /// C / sqrt(#groups): the groups' clipped gradients together have norm C at most.
-    private var groupNorm: Double { clippingNorm / Double(normsPerGroup.count).squareRoot() }
+    var description: String { "clip factors (\(function.name), thresholds \(groupNorms))" }
 
     func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
         guard inputs.count == 2 + normsPerGroup.reduce(0, +), inputs[0] == inputs[1],
@@ -57,7 +57,10 @@ struct ClipFactors: ExecutableOperation {
                     }
                     arguments.output(1 + group, as: Float.self)[sample] =
                         isFinite && weights[sample] != 0
-                        ? weights[sample] * function.factor(norm: square.squareRoot(), clippingNorm: groupNorm) : 0
+                        ? weights[sample]
+                            * function.factor(
+                                norm: max(square, smallestShare * smallestShare * total).squareRoot(),
+                                clippingNorm: groupNorms[group]) : 0
                 }
             }
         }

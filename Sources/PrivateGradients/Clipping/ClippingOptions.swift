@@ -56,23 +56,62 @@ public enum ClippingStyle: String, Hashable, Sendable, CaseIterable {
     case flat
     /// One group per layer (a weight and its bias), each clipped to C / sqrt(number of groups).
     case layerWise = "layer-wise"
+    /// One group per parameter, clipped to C / sqrt(number of parameters). A shared parameter is one group with all its
+    /// uses.
+    case parameterWise = "parameter-wise"
+    /// The groups of ``ClippingOptions/groups``, each with a threshold of its own.
+    case grouped
+}
+
+/// Parameters that share a clip factor, and their threshold.
+public struct ClippingGroup: Hashable, Sendable {
+    public var parameters: [String]
+    /// C_k: the l2 norm that one sample's gradient with respect to these parameters has at most after clipping.
+    public var norm: Double
+
+    /// - Precondition: `norm` is positive and finite.
+    public init(parameters: [String], norm: Double) {
+        precondition(norm > 0 && norm.isFinite, "the clipping norm of a group is positive and finite")
+        self.parameters = parameters
+        self.norm = norm
+    }
 }
 
 /// Everything that says how gradients are clipped.
 public struct ClippingOptions: Hashable, Sendable {
     public var mode: ClippingMode
     public var function: ClippingFunction
-    public var style: ClippingStyle
+    public let style: ClippingStyle
     /// C: the l2 norm that one sample's gradient has at most after clipping, over all parameters together.
     public var clippingNorm: Double
+    /// The groups of the style `grouped`; their thresholds keep their ratio to C. Empty with other styles.
+    public let groups: [ClippingGroup]
 
+    /// - Precondition: `style` is not `grouped`, which comes with its groups.
     public init(
         mode: ClippingMode = .bookKeeping, function: ClippingFunction = .abadi, style: ClippingStyle = .flat,
         clippingNorm: Double = 1
     ) {
+        precondition(style != .grouped, "the grouped style needs groups")
         self.mode = mode
         self.function = function
         self.style = style
         self.clippingNorm = clippingNorm
+        groups = []
+    }
+
+    /// The style `grouped`, with C = sqrt(sum C_k^2).
+    public init(mode: ClippingMode = .bookKeeping, function: ClippingFunction = .abadi, groups: [ClippingGroup]) {
+        precondition(!groups.isEmpty, "there are no groups")
+        self.mode = mode
+        self.function = function
+        style = .grouped
+        clippingNorm = Self.norm(of: groups)
+        self.groups = groups
+    }
+
+    /// sqrt(sum C_k^2).
+    static func norm(of groups: [ClippingGroup]) -> Double {
+        groups.reduce(0) { $0 + $1.norm * $1.norm }.squareRoot()
     }
 }

@@ -7,15 +7,10 @@ struct LayerGroups {
     /// Indices of targets, group by group, both in forward order of their first use.
     let groups: [[Int]]
 
-    init(_ targets: [ParameterTarget], style: ClippingStyle, in graph: Graph) {
-        let order = targets.indices.sorted { targets[$0].outputs.min()! < targets[$1].outputs.min()! }
-        guard style == .layerWise else {
-            groups = [order]
-            return
-        }
+    init(_ targets: [ParameterTarget], in graph: Graph) {
         var groupOfOutput: [ValueID: Int] = [:]
         var result: [[Int]] = []
-        for target in order {
+        for target in targets.inForwardOrder {
             let outputs = targets[target].outputs
             // Parts of one parameter have one group, so that every parameter has one; so have those of one weight.
             let layer =
@@ -55,4 +50,9 @@ struct LayerGroups {
         }
         return nil
     }
+}
+
+extension [ParameterTarget] {
+    /// Indices in the order of first use in the forward pass.
+    var inForwardOrder: [Int] { indices.sorted { self[$0].outputs.min()! < self[$1].outputs.min()! } }
 }

@@ -29,7 +29,8 @@ public struct PrivateStep: Sendable {
     }
 
     public let graph: Graph
-    /// Parameters of each clipping group.
+    /// Parameters of each clipping group: layers in the order of the forward pass, parameters in the order of the graph,
+    /// groups as given.
     public let groups: [[String]]
     public let rules: [Rule]
     /// Trainable parameters that the loss does not depend on; their gradient is zero.
@@ -54,15 +55,16 @@ public struct PrivateStep: Sendable {
         let backward = try Backpropagation(
             from: loss, seed: ones, forwardNodeCount: forwardNodeCount, in: &builder)
         let isPrivate = options.mode != .nonPrivate
+        let groupOfParameter = try GroupAssignment.groupOfParameter(options, in: builder.graph)
         let targets =
             isPrivate
-            ? try ParameterTarget.collect(backward.uses, in: &builder)
+            ? try ParameterTarget.collect(backward.uses, groups: groupOfParameter, in: &builder)
             : ParameterTarget.unmoved(backward.uses, in: builder)
         guard !targets.isEmpty else {
             throw GraphError.invalid("the loss depends on no trainable parameter; choose some with --trainable")
         }
-        let groups = LayerGroups(targets, style: options.style, in: builder.graph).groups
-        var factors = groups.map { _ in weights }
+        let groups = GroupAssignment(targets, options: options, in: builder.graph)
+        var factors = groups.targets.map { _ in weights }
         var rules: [Rule] = []
         var terms: [ContractionTerm] = []
         if isPrivate {
@@ -72,12 +74,14 @@ public struct PrivateStep: Sendable {
                 rules.append(Rule(target, site: norm.siteRule, norm: norm.rule.rawValue))
             }
             let clip = ClipFactors(
-                function: options.function, normsPerGroup: groups.map(\.count), clippingNorm: options.clippingNorm)
-            let squares = groups.flatMap { $0.map { norms[$0].squares } }
+                function: options.function, normsPerGroup: groups.targets.map(\.count),
+                groupNorms: groups.shares.map { $0 * options.clippingNorm },
+                smallestShare: options.mode == .ghost ? Self.smallestShareOfTwoPasses : 0)
+            let squares = groups.targets.flatMap { $0.map { norms[$0].squares } }
             let outputs = try builder.emitAll(clip, [weights, loss] + squares)
             builder.addOutput(Self.norms, outputs[0])
             factors = Array(outputs.dropFirst())
-            for (group, members) in groups.enumerated() {
+            for (group, members) in groups.targets.enumerated() {
                 for member in members {
                     terms += norms[member].contracted.map {
                         ContractionTerm(value: targets[member].value, site: $0, factors: factors[group])
@@ -91,40 +95,49 @@ public struct PrivateStep: Sendable {
         builder.addOutput(Self.losses, loss)
         for (group, factor) in factors.enumerated() { builder.addOutput(Self.factors(group: group), factor) }
 
+        var sums: [String: ValueID] = [:]
         if options.mode == .ghost {
-            // The second backward pass carries the factors in its seed; the contraction only leaves samples out.
-            guard factors.count == 1 else {
-                throw GraphError.unsupported(
-                    "two-pass ghost clipping has one factor per sample; use --clipping-style flat or --clipping-mode bk"
-                )
+            // A further backward pass per group carries the factors in its seed; its contraction only leaves samples
+            // out.
+            for (names, factor) in zip(groups.parameters, factors) {
+                let reweighted = try Backpropagation(
+                    from: loss, seed: factor, forwardNodeCount: forwardNodeCount, in: &builder)
+                let terms = try ContractionTerm.all(
+                    ParameterTarget.unmoved(reweighted.uses, in: builder),
+                    factors: try builder.emit(TakesPart(), factor), in: &builder)
+                let own = try Self.sums(terms, forwardNodeCount: forwardNodeCount, in: &builder)
+                sums.merge(own.filter { names.contains($0.key) }) { $1 }
             }
-            let reweighted = try Backpropagation(
-                from: loss, seed: factors[0], forwardNodeCount: forwardNodeCount, in: &builder)
-            terms = try ContractionTerm.all(
-                ParameterTarget.unmoved(reweighted.uses, in: builder),
-                factors: try builder.emit(TakesPart(), factors[0]), in: &builder)
+        } else {
+            sums = try Self.sums(terms, forwardNodeCount: forwardNodeCount, in: &builder)
         }
+        var unreached: [String] = []
+        for (name, _) in builder.graph.parameters {
+            if let sum = sums[name] { builder.addOutput(Self.sum(of: name), sum) } else { unreached.append(name) }
+        }
+        graph = builder.finish()
+        self.groups = groups.parameters
+        self.rules = rules
+        self.unreached = unreached
+    }
 
+    /// The second pass rounds anew: a group whose gradient is nothing but rounding would not keep to the norm that the
+    /// first pass found.
+    private static let smallestShareOfTwoPasses = 1e-4
+
+    /// The contracted gradients, pulled back to the parameters that they reach.
+    private static func sums(_ terms: [ContractionTerm], forwardNodeCount: Int, in builder: inout GraphBuilder)
+        throws(GraphError) -> [String: ValueID]
+    {
         var gradients: [(value: ValueID, gradient: ValueID)] = []
         for term in terms {
             let sum = try term.site.contraction(factors: term.factors, in: &builder)
             gradients.append((term.value, try builder.view(sum, builder.shape(of: term.value))))
         }
         var pullback = try ParameterPullback(gradients, forwardNodeCount: forwardNodeCount, in: &builder)
-        var unreached: [String] = []
-        for (name, value) in builder.graph.parameters {
-            if let sum = try pullback.total(value, &builder) {
-                builder.addOutput(Self.sum(of: name), sum)
-            } else {
-                unreached.append(name)
-            }
-        }
-        graph = builder.finish()
-        self.groups = groups.map { members in
-            members.flatMap { targets[$0].parameters }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-        }
-        self.rules = rules
-        self.unreached = unreached
+        var sums: [String: ValueID] = [:]
+        for (name, value) in builder.graph.parameters { sums[name] = try pullback.total(value, &builder) }
+        return sums
     }
 
     /// - Throws: `GraphError` `mixesSamples` with the first node at which samples meet on the way to the loss.

@@ -56,9 +56,10 @@ struct BenchCommand: ParsableCommand {
             let loaded = try selection.load(model)
             try loaded.requireOutput(logits)
             let specification = LossSpecification(loss, logits: logits)
+            let names = try selection.names(in: loaded)
             let benchmark = try StepBenchmark(
-                loaded.trainable(selection.names(in: loaded), model.inputOptions), loss: specification,
-                clipping: clipping.options, batchSize: batchSize,
+                loaded.trainable(names, model.inputOptions), loss: specification,
+                clipping: clipping.options(for: names), batchSize: batchSize,
                 pool: ThreadPool(threads: threads ?? ThreadPool.availableProcessors))
             let timing = try benchmark.measure(
                 steps: steps, logicalBatchSize: logicalBatchSize ?? max(256, batchSize))

@@ -26,9 +26,10 @@ struct CheckCommand: ParsableCommand {
         try reportingFailures {
             let loaded = try selection.load(model)
             try loaded.requireOutput(logits)
+            let names = try selection.names(in: loaded)
             let check = try ModelCheck(
-                loaded, trainable: selection.names(in: loaded), options: model.inputOptions, output: logits,
-                clipping: clipping.options)
+                loaded, trainable: names, options: model.inputOptions, output: logits,
+                clipping: clipping.options(for: names))
             if json { try printJSON(Report(check)) } else { printText(check) }
             if !check.canTrainPrivately { throw ExitCode(ExitStatus.checkFailed.rawValue) }
         }

@@ -28,13 +28,15 @@ struct GradientsCommand: ParsableCommand {
             let loaded = try selection.load(model)
             let loss = try data.specification(for: loaded)
             let set = try data.load(for: loaded, model.inputOptions)
-            let trainable = try loaded.trainable(selection.names(in: loaded), for: set, model.inputOptions)
+            let names = try selection.names(in: loaded)
+            let clipping = try self.clipping.options(for: names)
+            let trainable = try loaded.trainable(names, for: set, model.inputOptions)
             try loaded.refuseToOverwrite(output)
             let batchSize = try PhysicalBatch.size(
                 wished: resources.physicalBatchSize, expectedBatchSize: set.count, memoryLimit: resources.memoryBytes,
-                model: trainable, loss: loss, clipping: clipping.options, data: set, pool: pool)
+                model: trainable, loss: loss, clipping: clipping, data: set, pool: pool)
             let engine = try GradientEngine(
-                trainable, loss: loss, clipping: clipping.options, data: set, batchSize: batchSize,
+                trainable, loss: loss, clipping: clipping, data: set, batchSize: batchSize,
                 parameters: ParameterMemory(trainable.initialValues()), pool: pool)
             let samples = try engine.accumulate(Array(0..<set.count))
             warn("\(output) is NOT PRIVATE: it holds gradients without noise")

@@ -54,13 +54,15 @@ struct TrainCommand: ParsableCommand {
         let loss = try data.specification(for: loaded)
         let set = try data.load(for: loaded, model.inputOptions)
         let validationSet = try validation.map { try data.load($0, for: loaded, model.inputOptions) }
-        let trainable = try loaded.trainable(selection.names(in: loaded), for: set, model.inputOptions)
+        let names = try selection.names(in: loaded)
+        let clipping = try self.clipping.options(for: names)
+        let trainable = try loaded.trainable(names, for: set, model.inputOptions)
         try loaded.refuseToOverwrite(output)
         if let earlier = loaded.earlierTrainingNote { warn(earlier) }
 
-        let mechanism = try privacy.mechanism(rows: set.count, clipping: clipping.options)
+        let mechanism = try privacy.mechanism(rows: set.count, clipping: clipping)
         let options = TrainingOptions(
-            mechanism: mechanism, clipping: clipping.options, updateRule: optimization.rule,
+            mechanism: mechanism, clipping: clipping, updateRule: optimization.rule,
             weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         let batchSize = try PhysicalBatch.size(

@@ -9,11 +9,24 @@ struct ClippingArguments: ParsableArguments {
     @Option(help: "How a sample's factor follows from its norm.")
     var clippingFunction: ClippingFunctionName = .abadi
 
-    @Option(help: "Which parameters share a factor.")
+    @Option(
+        help: """
+            Which parameters share a factor: all; those of a layer; none (in the order of the model's initializers); those \
+            of a --clip-group.
+            """)
     var clippingStyle: ClippingStyle = .flat
 
-    @Option(help: ArgumentHelp("Clipping norm C.", valueName: "c"))
-    var clipNorm = 1.0
+    @Option(
+        help: ArgumentHelp(
+            "Clipping norm C, over all parameters together; default 1. With groups it is sqrt(sum C_k^2).",
+            valueName: "c"))
+    var clipNorm: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "Parameters of one group and its clipping norm C_k, with --clipping-style grouped (repeats). Every parameter "
+                + "is in one group.", valueName: "glob=c_k"))
+    var clipGroup: [ClipGroupArgument] = []
 
     @Option(help: ArgumentHelp("gamma of the automatic function.", valueName: "gamma"))
     var clipGamma: Double?
@@ -22,7 +35,9 @@ struct ClippingArguments: ParsableArguments {
     var clipBound: Double?
 
     func validate() throws {
-        guard clipNorm > 0, clipNorm.isFinite else { throw ValidationError("--clip-norm must be positive and finite") }
+        if let clipNorm, !(clipNorm > 0 && clipNorm.isFinite) {
+            throw ValidationError("--clip-norm must be positive and finite")
+        }
         if let clipGamma {
             guard clippingFunction == .automatic else {
                 throw ValidationError("--clip-gamma belongs to --clipping-function automatic")
@@ -37,12 +52,19 @@ struct ClippingArguments: ParsableArguments {
         } else if clippingFunction == .global {
             throw ValidationError("--clipping-function global needs --clip-bound Z")
         }
-        if clippingMode == .ghost, clippingStyle != .flat {
-            throw ValidationError("--clipping-mode ghost has one factor per sample; use --clipping-style flat")
+        guard (clippingStyle == .grouped) == !clipGroup.isEmpty else {
+            throw ValidationError("--clipping-style grouped and --clip-group belong together")
+        }
+        let whole = clipGroup.reduce(0) { $0 + $1.norm * $1.norm }.squareRoot()
+        if let clipNorm, !clipGroup.isEmpty, (clipNorm / whole - 1).magnitude > 1e-6 {
+            throw ValidationError(
+                "--clip-norm \(clipNorm) contradicts --clip-group, whose norms make C \(whole); leave it out")
         }
     }
 
-    var options: ClippingOptions {
+    /// How the parameters `names` are clipped.
+    /// - Throws: `SelectionError` if a parameter is in no group or in several.
+    func options(for names: [String]) throws -> ClippingOptions {
         let function: ClippingFunction =
             switch clippingFunction {
             case .abadi: .abadi
@@ -50,7 +72,26 @@ struct ClippingArguments: ParsableArguments {
             case .normalized: .normalized
             case .global: .global(bound: clipBound!)
             }
-        return ClippingOptions(mode: clippingMode, function: function, style: clippingStyle, clippingNorm: clipNorm)
+        guard clippingStyle == .grouped else {
+            return ClippingOptions(
+                mode: clippingMode, function: function, style: clippingStyle, clippingNorm: clipNorm ?? 1)
+        }
+        let groups = try ParameterGroups.resolve(clipGroup.map { ($0.pattern, $0.norm) }, among: names)
+        return ClippingOptions(mode: clippingMode, function: function, groups: groups)
+    }
+}
+
+/// `GLOB=C_k` on the command line.
+struct ClipGroupArgument: ExpressibleByArgument {
+    let pattern: String
+    let norm: Double
+
+    init?(argument: String) {
+        guard let separator = argument.lastIndex(of: "="), separator != argument.startIndex,
+            let norm = Double(argument[argument.index(after: separator)...]), norm > 0, norm.isFinite
+        else { return nil }
+        pattern = String(argument[..<separator])
+        self.norm = norm
     }
 }
 
