@@ -10,7 +10,8 @@ struct DPONNXCommand: ParsableCommand {
             69 unsupported operator; 70 internal error; 73 cannot create a file; 74 input/output error.
             """,
         subcommands: [
-            CheckCommand.self, RunCommand.self, GradientsCommand.self, TrainCommand.self, EvaluateCommand.self,
+            CheckCommand.self, RunCommand.self, GradientsCommand.self, VerifyCommand.self, TrainCommand.self,
+            EvaluateCommand.self,
             InspectCommand.self, AccountCommand.self, BenchCommand.self,
         ])
 }
