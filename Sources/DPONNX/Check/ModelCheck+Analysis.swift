@@ -32,6 +32,7 @@ private struct Analysis {
     private var sites: Set<Origin> = []
     private var step: PrivateStep?
     private var isExpanded = false
+    private static let batchSize = 2
 
     init(_ model: LoadedModel, _ trainable: [String]) {
         self.model = model
@@ -51,7 +52,7 @@ private struct Analysis {
         guard let name = output ?? model.graph.outputs.first?.name else {
             throw GraphError.invalid("the model has no output")
         }
-        let specialized = try specialized(options, sizesToTry)
+        let (specialized, fitted) = try specialized(options, sizesToTry)
         isExpanded = true
         guard let value = specialized[name] else {
             throw GraphError(.invalid, "the model has no output of that name", at: "output '\(name)'")
@@ -65,15 +66,35 @@ private struct Analysis {
                     message: node.error.message))
         }
         guard mixing.isEmpty else { return }
-        let loss = try LossSpecification(.output(name)).append(to: specialized, targetShape: nil)
+        let specification = LossSpecification(.output(name))
+        let loss = try specification.append(to: specialized, targetShape: nil)
         collectOrigins(loss)
         let made = try PrivateStep(loss.builder, loss: loss.loss, options: clipping)
         check.unreached = made.unreached
         step = made
+        check.memory = try memory(made, fitted, specification, clipping)
+    }
+
+    /// What two batch sizes need tells what a sample needs.
+    private func memory(
+        _ step: PrivateStep, _ fitted: TrainableModel, _ loss: LossSpecification, _ clipping: ClippingOptions
+    ) throws -> ModelCheck.Memory {
+        let pool = ThreadPool(threads: 1)
+        let bytes = try Plan.predictedBytes(step.graph, pool: pool)
+        let size = fitted.sizes.batchSize(wished: Self.batchSize)
+        let larger = fitted.sizes.batchSize(wished: 2 * Self.batchSize)
+        guard larger > size else { return ModelCheck.Memory(fixedBytes: 0, bytesPerSample: bytes / size) }
+        let graph = try loss.append(to: fitted.specialized(batchSize: larger), targetShape: nil)
+        let more = try Plan.predictedBytes(
+            PrivateStep(graph.builder, loss: graph.loss, options: clipping).graph, pool: pool)
+        let perSample = max(more - bytes, 0) / (larger - size)
+        return ModelCheck.Memory(fixedBytes: max(bytes - size * perSample, 0), bytesPerSample: perSample)
     }
 
     /// The model at the first sizes that fit it.
-    private mutating func specialized(_ options: InputOptions, _ sizesToTry: [Int]) throws -> SpecializedModel {
+    private mutating func specialized(
+        _ options: InputOptions, _ sizesToTry: [Int]
+    ) throws -> (SpecializedModel, TrainableModel) {
         var firstError: GraphError?
         for size in sizesToTry {
             let sizes = try InputSizes(
@@ -81,9 +102,9 @@ private struct Analysis {
                 defaultSize: size)
             let fitted = try TrainableModel(model.graph, registry: model.registry, trainable: trainable, sizes: sizes)
             do {
-                let specialized = try fitted.specialized(batchSize: sizes.batchSize(wished: 2))
+                let specialized = try fitted.specialized(batchSize: sizes.batchSize(wished: Self.batchSize))
                 if sizes.assumedDimensions { check.assumedSize = size }
-                return specialized
+                return (specialized, fitted)
             } catch let error as GraphError {
                 firstError = firstError ?? error
                 if !sizes.assumedDimensions { break }
@@ -122,6 +143,9 @@ private struct Analysis {
     func result(_ trainable: [String]) throws -> ModelCheck {
         var check = check
         check.operators = operatorRows()
+        check.nodes = ModelCheck.nodeRows(
+            model.graph, differentiated: differentiated, sites: sites,
+            unsupported: Set(model.unsupportedNodes.map(\.origin)), blamed: Set(check.problems.compactMap(\.node)))
         check.parameters = parameterRows(Set(trainable), try model.parameterFindings())
         return check
     }

@@ -44,6 +44,8 @@ public struct ModelCheck: Sendable {
 
     public internal(set) var operators: [OperatorRow] = []
     public internal(set) var parameters: [ParameterRow] = []
+    /// Nodes of the main graph, in graph order.
+    public internal(set) var nodes: [NodeRow] = []
     public internal(set) var problems: [Problem] = []
     /// Nil if it could not be found out.
     public internal(set) var samplesAreIndependent: Bool?
@@ -51,6 +53,15 @@ public struct ModelCheck: Sendable {
     public internal(set) var unreached: [String] = []
     /// Sizes that were assumed for dimensions nobody gave.
     public internal(set) var assumedSize: Int?
+
+    /// Activations, gradients and scratch memory of one physical batch; nil if the model cannot be trained.
+    public internal(set) var memory: Memory?
+
+    /// Memory that grows with the batch, as predicted: `fixedBytes` + B * `bytesPerSample`.
+    public struct Memory: Sendable, Hashable {
+        public var fixedBytes: Int
+        public var bytesPerSample: Int
+    }
 
     public var canTrainPrivately: Bool { problems.isEmpty }
 }

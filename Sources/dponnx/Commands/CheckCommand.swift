@@ -22,6 +22,9 @@ struct CheckCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Option(help: ArgumentHelp("Write a page with the graph and both tables.", valueName: "file"))
+    var html: String?
+
     func run() throws {
         try reportingFailures {
             let loaded = try selection.load(model)
@@ -30,6 +33,11 @@ struct CheckCommand: ParsableCommand {
             let check = try ModelCheck(
                 loaded, trainable: names, options: model.inputOptions, output: logits,
                 clipping: clipping.options(for: names))
+            if let html {
+                try loaded.refuseToOverwrite(html)
+                let name = model.model.split(separator: "/").last.map(String.init) ?? model.model
+                try TextFile.write(CheckPage(check, title: name).html, to: html, ownerOnly: false)
+            }
             if json { try printJSON(Report(check)) } else { printText(check) }
             if !check.canTrainPrivately { throw ExitCode(ExitStatus.checkFailed.rawValue) }
         }
@@ -59,12 +67,16 @@ struct CheckCommand: ParsableCommand {
         var operators: [Operator]
         var parameters: [Parameter]
         var unreached: [String]
+        /// Predicted bytes of one physical batch of B samples: memory_bytes + B * memory_bytes_per_sample.
+        var memoryBytes, memoryBytesPerSample: Int?
         var problems: [Problem]
 
         init(_ check: ModelCheck) {
             canTrainPrivately = check.canTrainPrivately
             samplesIndependent = check.samplesAreIndependent
             unreached = check.unreached
+            memoryBytes = check.memory?.fixedBytes
+            memoryBytesPerSample = check.memory?.bytesPerSample
             operators = check.operators.map {
                 Operator(
                     operator: $0.operatorType, count: $0.count, forward: $0.forward.rawValue,
@@ -100,6 +112,9 @@ struct CheckCommand: ParsableCommand {
         }
         print(parameters.text + "\n")
         if let size = check.assumedSize { print("dimensions that nobody gave were taken as \(size); see --dim") }
+        if let memory = check.memory {
+            print("memory of B samples at once: \(memory.fixedBytes >> 10) KiB + B * \(memory.bytesPerSample >> 10) KiB")
+        }
         for name in check.unreached { print("parameter '\(oneLine(name))' does not reach the output") }
         switch check.samplesAreIndependent {
         case true?: print("samples are independent")

@@ -35,9 +35,10 @@ struct VerifyCommand: ParsableCommand {
             let loaded = try selection.load(model)
             let loss = try data.specification(for: loaded)
             let set = try data.load(for: loaded, model.inputOptions)
-            let trainable = try loaded.trainable(selection.names(in: loaded), for: set, model.inputOptions)
+            let names = try selection.names(in: loaded)
+            let trainable = try loaded.trainable(names, for: set, model.inputOptions)
             let verifier = try GradientVerifier(
-                trainable, loss: loss, clipping: clipping.options, data: set, samples: samples,
+                trainable, loss: loss, clipping: clipping.options(for: names), data: set, samples: samples,
                 physicalBatchSize: resources.physicalBatchSize, memoryLimit: resources.memoryBytes, pool: pool)
             let report = VerificationOutput(try verifier.verify())
             if json { try printJSON(report) } else { print(report.text) }
