@@ -9,7 +9,9 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     @Test func everyCommandHasHelpWithAnExample() throws {
-        for command in ["check", "run", "gradients", "train", "evaluate", "inspect", "account"] {
+        for command in [
+            "check", "run", "gradients", "verify", "train", "evaluate", "inspect", "account", "bench",
+        ] {
             let run = try CommandRun(command, "--help")
             #expect(run.status == 0)
             #expect(run.output.contains("Example: dponnx \(command) "))
@@ -41,6 +43,18 @@ import Testing
         let file = try ArrayFile(path: output)
         #expect(file.keys == ["logits"])
         #expect(try file.array("logits").shape == [5, 3])
+    }
+
+    @Test func verifiesAndWritesPages() throws {
+        let arguments = ["verify", Samples.model("lenet"), "--data", Samples.data("lenet"), "--samples", "3", "--json"]
+        let run = try CommandRun(arguments)
+        #expect(run.status == 0)
+        let report = try #require(run.json)
+        #expect(report["passed"] as? Bool == true && report["samples"] as? Int == 3)
+        #expect((report["comparisons"] as? [[String: Any]])?.count == 8)
+        let page = folder.file("page.html")
+        #expect(try CommandRun("check", Samples.model("lenet"), "--html", page).status == 0)
+        #expect(try String(contentsOfFile: page, encoding: .utf8).hasSuffix("</html>\n"))
     }
 
     @Test func gradientsHaveTheStatedKeys() throws {

@@ -90,10 +90,14 @@ public struct CheckPage {
                 let from = corner(source)
                 let (x1, y1) = (from.x + Self.box.width / 2, from.y + Self.box.height)
                 let (x2, middle) = (x + Self.box.width / 2, (y1 + y) / 2)
-                edges += "<path d=\"M\(x1) \(y1)C\(x1) \(middle) \(x2) \(middle) \(x2) \(y)\"/>"
+                // What passes layers by goes around them.
+                let isLong = layout.places[node].layer > layout.places[source].layer + 1
+                let bow = isLong ? Self.cell.width * 0.7 : 0
+                let (down, up) = isLong ? (y1 + 20, y - 20) : (middle, middle)
+                edges += "<path d=\"M\(x1) \(y1)C\(x1 + bow) \(down) \(x2 + bow) \(up) \(x2) \(y)\"/>"
             }
             let row = check.nodes[position]
-            let name = row.name.count > 26 ? "…" + row.name.suffix(25) : row.name
+            let name = row.name.count > 24 ? "…" + row.name.suffix(23) : row.name
             let reads = row.parameters.isEmpty ? "" : "\nreads \(row.parameters.joined(separator: ", "))"
             boxes += """
                 <g id="n\(position)" class="\(row.role.rawValue)" transform="translate(\(x) \(y))">\
@@ -109,7 +113,7 @@ public struct CheckPage {
             (ModelCheck.NodeRow.Role.parameters, "parameters meet data"), (.gradient, "gradients flow through"),
             (.forward, "forward only"), (.problem, "stands in the way"),
         ].map { "<span class=\"key \($0.0.rawValue)\"></span>\($0.1)" }.joined(separator: " ")
-        let width = layout.width * Self.cell.width + 10
+        let width = (layout.width + 0.5) * Self.cell.width
         let height = Double(layout.layerCount) * Self.cell.height + 10
         return """
             <p>\(legend)\(hidden > 0 ? "; \(hidden) nodes that compute only sizes and constants are not drawn" : "")</p>

@@ -31,7 +31,7 @@ extension ModelCheck {
         let initializers = Set(graph.initializers.map(\.name))
         var producers: [String: Int] = [:]
         var fromValues = Set(graph.inputs.map(\.name))
-        return graph.nodes.enumerated().map { position, node in
+        var rows: [NodeRow] = graph.nodes.enumerated().map { position, node in
             let read = node.inputs + node.capturedNames
             let computes = !["Shape", "Size"].contains(node.operatorType) && read.contains(where: fromValues.contains)
             if computes { fromValues.formUnion(node.outputs) }
@@ -54,5 +54,24 @@ extension ModelCheck {
                 name: node.origin.name, operatorType: node.operatorType, role: role, inputs: inputs,
                 parameters: read.filter(initializers.contains))
         }
+        // Moves without a node of their own in the training graph hand on the gradient of what they read.
+        var dependsOnParameters: [Bool] = []
+        for row in rows {
+            dependsOnParameters.append(
+                row.role == .parameters || row.role == .gradient || row.inputs.contains { dependsOnParameters[$0] })
+        }
+        for position in rows.indices.reversed() where [.gradient, .parameters].contains(rows[position].role) {
+            for source in rows[position].inputs
+            where rows[source].role == .forward && moves.contains(rows[source].operatorType)
+                && dependsOnParameters[source]
+            {
+                rows[source].role = .gradient
+            }
+        }
+        return rows
     }
+
+    private static let moves: Set<String> = [
+        "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Cast", "Dropout",
+    ]
 }

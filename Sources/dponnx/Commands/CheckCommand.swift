@@ -113,7 +113,8 @@ struct CheckCommand: ParsableCommand {
         print(parameters.text + "\n")
         if let size = check.assumedSize { print("dimensions that nobody gave were taken as \(size); see --dim") }
         if let memory = check.memory {
-            print("memory of B samples at once: \(memory.fixedBytes >> 10) KiB + B * \(memory.bytesPerSample >> 10) KiB")
+            print(
+                "memory of B samples at once: \(memory.fixedBytes >> 10) KiB + B * \(memory.bytesPerSample >> 10) KiB")
         }
         for name in check.unreached { print("parameter '\(oneLine(name))' does not reach the output") }
         switch check.samplesAreIndependent {
