@@ -47,6 +47,21 @@ public struct NamedArray: Sendable {
         offset = 0
     }
 
+    /// Makes an array whose bytes `fill` writes: row-major, little-endian, all of them.
+    ///
+    /// - Throws: `DataError` if the shape's size is not a number of bytes that this machine has, and what `fill` throws.
+    public init(
+        name: String, type: StoredType, shape: [Int],
+        fill: (UnsafeMutableRawBufferPointer) throws(DataError) -> Void
+    ) throws(DataError) {
+        let place = DataError.Place(array: name)
+        guard let count = type.elementCount(ofShape: shape) else {
+            throw DataError(.malformed, "has the impossible shape \(shape)", at: place)
+        }
+        let storage = try ByteRegion.heap(count: count * type.byteCount, place: place, fill: fill)
+        self.init(name: name, type: type, shape: shape, file: nil, storage: storage, offset: 0)
+    }
+
     /// Number of elements.
     public var elementCount: Int { shape.reduce(1, *) }
 

@@ -19,8 +19,10 @@ struct BatchFeeder {
     }
 
     /// Writes up to `batchSize` rows; the rest repeats a row and has weight zero.
+    /// - Parameter other: what the rows are taken from in place of `data`, with the same keys and shapes of samples.
     /// - Throws: `DataError` if a value does not fit its input's type.
-    func feed(_ rows: [Int], to plan: Plan) throws {
+    func feed(_ rows: [Int], of other: DataSet? = nil, to plan: Plan) throws {
+        let data = other ?? data
         precondition(rows.count <= batchSize && data.count > 0)
         let padded = rows + Array(repeating: rows.first ?? 0, count: batchSize - rows.count)
         for source in sources {

@@ -81,15 +81,17 @@ public final class GradientEngine {
     public func reset() { hasSums = false }
 
     /// Adds the clipped gradients of `rows` to the sums.
+    /// - Parameter data: what the rows are taken from, with the keys and shapes of samples of the engine's own data set;
+    ///   nil for that one.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
-    public func accumulate(_ rows: [Int]) throws -> [SampleReport] {
+    public func accumulate(_ rows: [Int], of data: DataSet? = nil) throws -> [SampleReport] {
         var reports: [SampleReport] = []
         reports.reserveCapacity(rows.count)
         var start = 0
         while start < rows.count {
             let plan = try plan(forRows: rows.count - start)
             let part = Array(rows[start..<min(start + plan.batchSize, rows.count)])
-            try plan.feeder.feed(part, to: plan.plan)
+            try plan.feeder.feed(part, of: data, to: plan.plan)
             plan.plan.run()
             addSums(plan.plan)
             reports += self.reports(part.count, plan)

@@ -36,60 +36,27 @@ public struct Evaluator {
     /// - Parameter progress: told how many rows are done.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func evaluate(progress: (Int) -> Void = { _ in }) throws -> Metrics {
-        var metrics = Metrics()
-        metrics.sampleCount = data.count
-        var classification: ClassificationCounter?
-        var elements: ElementCounter?
-        switch loss.kind {
-        case .crossEntropy:
-            classification = ClassificationCounter(classes: predictionShape[2], positionsPerSample: predictionShape[1])
-        case .binaryCrossEntropy, .meanSquaredError, .meanAbsoluteError, .huber: elements = ElementCounter(loss.kind)
-        case .output: break
-        }
-        var sum = 0.0
+        var tally = MetricsTally(loss.kind)
+        try add(data, to: &tally, progress: progress)
+        return tally.metrics
+    }
+
+    /// Evaluates the current parameters on all rows of `data`, which has the keys and shapes of samples of the
+    /// evaluator's own data set, and adds the results to those of other rows.
+    /// - Throws: `DataError` if a row's value does not fit its input's type.
+    public func add(_ data: DataSet, to tally: inout MetricsTally, progress: (Int) -> Void = { _ in }) throws {
+        let shape = Array(predictionShape.dropFirst())
         for start in stride(from: 0, to: data.count, by: feeder.batchSize) {
             let rows = Array(start..<min(start + feeder.batchSize, data.count))
-            try feeder.feed(rows, to: plan)
+            try feeder.feed(rows, of: data, to: plan)
             plan.run()
-            sum += plan.outputMemory(Self.losses)!.bindMemory(to: Float.self).prefix(rows.count)
-                .reduce(0) { $0 + Double($1) }
-            let values = predictionShape.dropFirst().reduce(rows.count, *)
-            let predictions = UnsafeBufferPointer(
-                rebasing: plan.outputMemory(Self.prediction)!.bindMemory(to: Float.self).prefix(values))
-            let targets = predictionShape[1] * rows.count
-            if classification != nil {
-                let own = try UnsafeMutableBufferPointer<Int64>.allocated(targets) {
-                    try data.gather(rows: rows, key: data.targetKey!, into: $0)
-                }
-                defer { own.deallocate() }
-                classification!.add(logits: predictions, targets: UnsafeBufferPointer(own))
-            }
-            if elements != nil {
-                let own = UnsafeMutableBufferPointer<Float>.allocated(targets) {
-                    data.gather(rows: rows, key: data.targetKey!, into: $0)
-                }
-                defer { own.deallocate() }
-                elements!.add(predictions: predictions, targets: UnsafeBufferPointer(own))
-            }
+            let losses = plan.outputMemory(Self.losses)!.bindMemory(to: Float.self)
+            let predictions = plan.outputMemory(Self.prediction)!.bindMemory(to: Float.self)
+            try tally.add(
+                rows, of: data, losses: UnsafeBufferPointer(rebasing: losses.prefix(rows.count)),
+                predictions: UnsafeBufferPointer(rebasing: predictions.prefix(shape.reduce(rows.count, *))),
+                sampleShape: shape)
             progress(rows.last! + 1)
         }
-        metrics.loss = sum / Double(data.count)
-        classification?.report(into: &metrics)
-        elements?.report(into: &metrics)
-        return metrics
-    }
-}
-
-extension UnsafeMutableBufferPointer {
-    /// New memory that `fill` has written; a run may overwrite the targets it was fed, so they are read anew.
-    fileprivate static func allocated(_ count: Int, fill: (Self) throws -> Void) rethrows -> Self {
-        let buffer = allocate(capacity: count)
-        do {
-            try fill(buffer)
-        } catch {
-            buffer.deallocate()
-            throw error
-        }
-        return buffer
     }
 }

@@ -33,6 +33,8 @@ public final class Trainer {
     private var optimizer: Optimizer
     private var average: WeightAverage?
     private let record: TrainingRecord?
+    /// Of the step under way.
+    private var samples: [GradientEngine.SampleReport] = []
 
     private var parameters: ParameterMemory { engine.parameters }
 
@@ -71,8 +73,29 @@ public final class Trainer {
     /// - Throws: `DataError` if a row's value does not fit its input's type, or the step cannot be charged; the step is
     ///   then not taken.
     public func step() throws -> StepReport {
+        discardBatch()
+        try accumulate(sampling.batch(of: data.count, options.mechanism.sampler))
+        return try finishStep()
+    }
+
+    /// Adds the clipped gradients of rows to the step under way, for callers who draw the batches.
+    /// - Parameter data: see `GradientEngine.accumulate`.
+    /// - Throws: `DataError` if a row's value does not fit its input's type; the step's batch is then to be discarded.
+    public func accumulate(_ rows: [Int], of data: DataSet? = nil) throws {
+        samples += try engine.accumulate(rows, of: data)
+    }
+
+    /// Forgets what the step under way has accumulated.
+    public func discardBatch() {
         engine.reset()
-        let samples = try engine.accumulate(drawBatch())
+        samples = []
+    }
+
+    /// Ends the step under way: charges it, adds noise once to what was accumulated, moves the weights.
+    /// - Throws: `DataError` if the step cannot be charged; it is then not taken.
+    public func finishStep() throws -> StepReport {
+        // Without a row the sums are zero.
+        try accumulate([])
         try record?.charge()
         addNoise()
         let rate = options.schedule.rate(at: stepCount)
@@ -82,6 +105,7 @@ public final class Trainer {
             gradientScale: Float(1 / options.mechanism.expectedBatchSize), pool: pool)
         average?.update(parameters.names.map { UnsafeBufferPointer(parameters[$0]) })
         stepCount += 1
+        defer { discardBatch() }
         return report(samples, learningRate: rate)
     }
 
@@ -120,19 +144,6 @@ public final class Trainer {
         pool.forEach(noise.count) { index, _ in
             let block = noise[index]
             grid.release(.init(rebasing: engine.sum(of: block.parameter)[block.range]), block.generator)
-        }
-    }
-
-    /// The indices of one logical batch.
-    private func drawBatch() -> [Int] {
-        switch options.mechanism.sampler {
-        case .full: return Array(0..<data.count)
-        case .poisson(let rate): return sampling.poissonSample(of: data.count, rate: rate)
-        case .truncatedPoisson(let rate, let largestBatch):
-            var rows = sampling.poissonSample(of: data.count, rate: rate)
-            guard rows.count > largestBatch else { return rows }
-            sampling.shuffle(&rows)
-            return rows.prefix(largestBatch).sorted()
         }
     }
 
