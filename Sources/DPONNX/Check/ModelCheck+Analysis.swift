@@ -142,6 +142,11 @@ private struct Analysis {
 
     func result(_ trainable: [String]) throws -> ModelCheck {
         var check = check
+        let scopes = ModuleScopes(model.graph)
+        for index in check.problems.indices {
+            let node = model.graph.nodes.firstIndex { $0.origin.name == check.problems[index].node }
+            check.problems[index].module = node.flatMap { scopes[$0] }.flatMap { $0.isEmpty ? nil : $0 }
+        }
         check.operators = operatorRows()
         check.nodes = ModelCheck.nodeRows(
             model.graph, differentiated: differentiated, sites: sites,

@@ -37,6 +37,8 @@ public struct ModelCheck: Sendable {
         /// Node and operator, where one node is to blame.
         public var node: String?
         public var operatorType: String?
+        /// The module of the exported program that the node belongs to, as a dotted path, if the exporter says.
+        public var module: String?
         /// The axis on which samples meet.
         public var axis: Int?
         public var message: String

@@ -1,4 +1,4 @@
-import Operators
+public import Operators
 
 /// The module of the exported program that each node belongs to, as a dotted path; "" is the whole program.
 ///
@@ -7,12 +7,12 @@ import Operators
 /// name, `/encoder/layers.0/Add`. There TorchScript numbers repeated calls of one module, in the last component:
 /// `/encoder/layers.0_1/Add`. The number is taken off again if the module without it has nodes too and no tensor is
 /// named after a module of that name.
-struct ModuleScopes {
+public struct ModuleScopes {
     /// By position of the node; nil if nothing is known.
     private let modules: [String?]
     private let calls: [String?]
 
-    init(_ graph: ImportedGraph) {
+    public init(_ graph: ImportedGraph) {
         let paths = graph.nodes.map(Self.path)
         let known = Set(paths.compactMap { $0.map(Self.dotted) })
         var tensors = Set(graph.initializers.map(\.name))
@@ -35,7 +35,8 @@ struct ModuleScopes {
         }
     }
 
-    subscript(node: Int) -> String? { modules[node] }
+    /// The module of the node at a position; nil if the exporter does not say.
+    public subscript(node: Int) -> String? { modules[node] }
 
     /// Tells one call of a module from another, where the exporter does; nil where it does not.
     func call(_ node: Int) -> String? { calls[node] }

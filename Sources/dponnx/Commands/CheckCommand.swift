@@ -38,59 +38,8 @@ struct CheckCommand: ParsableCommand {
                 let name = model.model.split(separator: "/").last.map(String.init) ?? model.model
                 try TextFile.write(CheckPage(check, title: name).html, to: html, ownerOnly: false)
             }
-            if json { try printJSON(Report(check)) } else { printText(check) }
+            if json { try printJSON(check.report) } else { printText(check) }
             if !check.canTrainPrivately { throw ExitCode(ExitStatus.checkFailed.rawValue) }
-        }
-    }
-
-    private struct Report: Encodable {
-        struct Operator: Encodable {
-            var `operator`: String
-            var count: Int
-            var forward, backward, perSample: String
-        }
-        struct Parameter: Encodable {
-            var name: String
-            var shape: [Int]
-            var trainable: Bool
-            var reason: String
-            var site, norm: String?
-            var cost: Double?
-        }
-        struct Problem: Encodable {
-            var node, `operator`: String?
-            var axis: Int?
-            var message: String
-        }
-        var canTrainPrivately: Bool
-        var samplesIndependent: Bool?
-        var operators: [Operator]
-        var parameters: [Parameter]
-        var unreached: [String]
-        /// Predicted bytes of one physical batch of B samples: memory_bytes + B * memory_bytes_per_sample.
-        var memoryBytes, memoryBytesPerSample: Int?
-        var problems: [Problem]
-
-        init(_ check: ModelCheck) {
-            canTrainPrivately = check.canTrainPrivately
-            samplesIndependent = check.samplesAreIndependent
-            unreached = check.unreached
-            memoryBytes = check.memory?.fixedBytes
-            memoryBytesPerSample = check.memory?.bytesPerSample
-            operators = check.operators.map {
-                Operator(
-                    operator: $0.operatorType, count: $0.count, forward: $0.forward.rawValue,
-                    backward: $0.backward.rawValue, perSample: $0.perSample.rawValue)
-            }
-            parameters = check.parameters.map {
-                Parameter(
-                    name: $0.name, shape: $0.shape, trainable: $0.isTrainable, reason: $0.reason, site: $0.site,
-                    norm: $0.norm,
-                    cost: $0.cost)
-            }
-            problems = check.problems.map {
-                Problem(node: $0.node, operator: $0.operatorType, axis: $0.axis, message: $0.message)
-            }
         }
     }
 
@@ -123,7 +72,7 @@ struct CheckCommand: ParsableCommand {
         case nil: print("whether samples are independent could not be found out")
         }
         for problem in check.problems {
-            let place = problem.node.map { "node '\($0)' (\(problem.operatorType ?? "?")): " } ?? ""
+            let place = problem.place.map { "\($0): " } ?? ""
             print(oneLine("problem: \(place)\(problem.message)"))
         }
         print(check.canTrainPrivately ? "the model can be trained privately" : "the model cannot be trained privately")
