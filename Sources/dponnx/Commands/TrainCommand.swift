@@ -60,20 +60,20 @@ struct TrainCommand: ParsableCommand {
         try loaded.refuseToOverwrite(output)
         if let earlier = loaded.earlierTrainingNote { warn(earlier) }
 
-        let mechanism = try privacy.mechanism(rows: set.count, clipping: clipping)
+        let mechanism = try privacy.request.mechanism(rows: set.count, clipping: clipping)
         let options = TrainingOptions(
-            mechanism: mechanism, clipping: clipping, updateRule: optimization.rule,
-            weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
+            mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
+            weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         let batchSize = try PhysicalBatch.size(
-            wished: resources.physicalBatchSize, expectedBatchSize: privacy.expectedBatchSize(rows: set.count),
+            wished: resources.physicalBatchSize, expectedBatchSize: privacy.request.expectedBatchSize(rows: set.count),
             memoryLimit: resources.memoryBytes, model: trainable, loss: loss, clipping: options.clipping, data: set,
             pool: pool)
         let parameters = ParameterMemory(try trainable.initialValues())
         let sizes = parameters.names.map { "\($0) \(parameters[$0].count)" }
         let record = try self.record.open(mechanism, options: "\(options) \(loss) \(sizes)")
         // A seed would repeat the noise of steps that a resumed run takes again.
-        let generator = privacy.makeGenerator().stream(UInt64(record?.charged ?? 0))
+        let generator = privacy.request.makeGenerator().stream(UInt64(record?.charged ?? 0))
         let trainer = try Trainer(
             trainable, loss: loss, options: options, data: set, physicalBatchSize: batchSize, parameters: parameters,
             generator: generator, pool: pool, record: record)
@@ -82,7 +82,7 @@ struct TrainCommand: ParsableCommand {
             mechanism: mechanism, clippingFunction: options.clipping.function.name,
             clippingStyle: options.clipping.style.rawValue, accountant: privacy.accountant,
             delta: privacy.delta ?? 0,
-            reasonsNotPrivate: privacy.reasonsNotPrivate(mode: options.clipping.mode, mechanism: mechanism))
+            reasonsNotPrivate: privacy.request.reasonsNotPrivate(mode: options.clipping.mode, mechanism: mechanism))
         announce(trainer, statement, set)
         if let record, self.record.resume { announce(record, trainer) }
 

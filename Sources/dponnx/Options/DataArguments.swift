@@ -37,18 +37,7 @@ struct DataArguments: ParsableArguments {
 }
 
 extension LossSpecification.Kind: ExpressibleByArgument {
-    public init?(argument: String) {
-        switch argument {
-        case "cross-entropy": self = .crossEntropy
-        case "bce-with-logits": self = .binaryCrossEntropy
-        case "mse": self = .meanSquaredError
-        case "l1": self = .meanAbsoluteError
-        case "huber": self = .huber
-        default:
-            guard argument.hasPrefix("output:"), argument.count > "output:".count else { return nil }
-            self = .output(String(argument.dropFirst("output:".count)))
-        }
-    }
+    public init?(argument: String) { self.init(name: argument) }
 
     public var defaultValueDescription: String { "cross-entropy" }
 }
