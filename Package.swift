@@ -13,6 +13,8 @@ let package = Package(
     products: [
         .library(name: "DPONNX", targets: ["DPONNX"]),
         .executable(name: "dponnx", targets: ["dponnx"]),
+        // The C interface; `make library` gives it the name libdponnx.so, which SwiftPM would take from the product.
+        .library(name: "dponnx-library", type: .dynamic, targets: ["CInterface"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -49,6 +51,8 @@ let package = Package(
                 "PrivacyAccounting", "Training",
             ],
             swiftSettings: strict),
+        .target(name: "CDponnx"),
+        .target(name: "CInterface", dependencies: ["CDponnx", "DPONNX"], swiftSettings: strict),
         .executableTarget(
             name: "dponnx",
             dependencies: [
@@ -93,6 +97,10 @@ let package = Package(
         .testTarget(
             name: "DPONNXTests", dependencies: ["DPONNX"], exclude: ["make_models.py"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
+        .target(
+            name: "CInterfaceProgram", dependencies: ["CDponnx"], path: "Tests/CInterfaceProgram"),
+        .testTarget(
+            name: "CInterfaceTests", dependencies: ["CInterface", "CInterfaceProgram", "DPONNX"], swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests", dependencies: ["dponnx", "DPONNX"], exclude: ["Fixtures", "make_models.py"],
             swiftSettings: strict),

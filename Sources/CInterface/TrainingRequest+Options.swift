@@ -1,0 +1,95 @@
+import DPONNX
+
+extension TrainingRequest {
+    /// Reads what `dponnx_open` documents.
+    /// - Throws: `UsageError` for an unknown key, a value of the wrong type, or values that contradict each other.
+    init(options text: String) throws(UsageError) {
+        self.init()
+        var options = try OptionsReader(text)
+        untie = try options.bool("untie") ?? untie
+        retie = try options.bool("retie") ?? retie
+        selection.trainable = try options.texts("trainable") ?? []
+        selection.frozen = try options.texts("frozen") ?? []
+        inputs.batchAxes = try options.sizes("batch_axes") ?? [:]
+        inputs.dimensions = try options.sizes("dimensions") ?? [:]
+        loss.logits = try options.text("logits")
+        if let name = try options.text("loss") {
+            guard let kind = LossSpecification.Kind(name: name) else { throw UsageError("there is no loss '\(name)'") }
+            loss.kind = kind
+        }
+        target = try options.text("target") ?? target
+        rows = try options.integer("rows")
+        threads = try options.integer("threads")
+        physicalBatchSize = try options.integer("physical_batch_size")
+        memoryLimit = try options.integer("memory_limit")
+        try readPrivacy(&options)
+        try readClipping(&options)
+        try readOptimization(&options)
+        try options.finish()
+        try check()
+    }
+
+    private mutating func readPrivacy(_ options: inout OptionsReader) throws(UsageError) {
+        privacy.epsilon = try options.double("epsilon")
+        privacy.delta = try options.double("delta")
+        privacy.noiseMultiplier = try options.double("noise_multiplier")
+        privacy.datasetSize = try options.integer("dataset_size")
+        privacy.batchSize = try options.integer("batch_size")
+        privacy.sampler = try options.choice("sampler") ?? privacy.sampler
+        privacy.largestBatch = try options.integer("largest_batch")
+        privacy.epochs = try options.double("epochs")
+        privacy.steps = try options.integer("steps")
+        privacy.accountant = try options.choice("accountant") ?? privacy.accountant
+        if let seed = try options.integer("seed") {
+            guard seed >= 0 else { throw UsageError("the option 'seed' must not be negative") }
+            privacy.seed = UInt64(seed)
+        }
+        let path = try options.text("ledger")
+        let dataset = try options.text("dataset_id")
+        guard (path != nil) == (dataset != nil) else { throw UsageError("--ledger and --dataset-id belong together") }
+        ledger = path.map { ($0, dataset!) }
+    }
+
+    private mutating func readClipping(_ options: inout OptionsReader) throws(UsageError) {
+        clipping.mode = try options.choice("clipping_mode") ?? clipping.mode
+        clipping.style = try options.choice("clipping_style") ?? clipping.style
+        clipping.clippingNorm = try positive("clip_norm", &options) ?? clipping.clippingNorm
+        let name = try options.text("clipping_function") ?? clipping.function.name
+        let gamma = try positive("clip_gamma", &options)
+        let bound = try positive("clip_bound", &options)
+        guard gamma == nil || name == "automatic" else {
+            throw UsageError("--clip-gamma belongs to --clipping-function automatic")
+        }
+        guard (bound != nil) == (name == "global") else {
+            throw UsageError("--clip-bound and --clipping-function global belong together")
+        }
+        switch name {
+        case "abadi": clipping.function = .abadi
+        case "automatic": clipping.function = .automatic(gamma: gamma ?? 0.01)
+        case "normalized": clipping.function = .normalized
+        case "global": clipping.function = .global(bound: bound!)
+        default: throw UsageError("there is no clipping function '\(name)'")
+        }
+        guard clipping.mode != .ghost || clipping.style == .flat else {
+            throw UsageError("--clipping-mode ghost has one factor per sample; use --clipping-style flat")
+        }
+    }
+
+    private func positive(_ key: String, _ options: inout OptionsReader) throws(UsageError) -> Double? {
+        guard let value = try options.double(key) else { return nil }
+        guard value > 0, value.isFinite else { throw UsageError("the option '\(key)' must be positive and finite") }
+        return value
+    }
+
+    private mutating func readOptimization(_ options: inout OptionsReader) throws(UsageError) {
+        optimization.optimizer = try options.choice("optimizer") ?? optimization.optimizer
+        optimization.learningRate = try options.double("learning_rate")
+        optimization.schedule = try options.choice("schedule") ?? optimization.schedule
+        optimization.warmupSteps = try options.integer("warmup_steps") ?? 0
+        optimization.momentum = try options.double("momentum")
+        optimization.beta1 = try options.double("beta1")
+        optimization.beta2 = try options.double("beta2")
+        optimization.weightDecay = try options.double("weight_decay") ?? 0
+        optimization.averageDecay = try options.double("ema")
+    }
+}
