@@ -110,6 +110,18 @@ struct OptionsReader {
         return sizes
     }
 
+    /// An object of numbers, by ascending key.
+    mutating func numbers(_ key: String) throws(UsageError) -> [(pattern: String, norm: Double)]? {
+        guard let value = values.removeValue(forKey: key) else { return nil }
+        guard case .object(let object) = value else { throw wrong(key, "an object of numbers") }
+        var numbers: [(pattern: String, norm: Double)] = []
+        for (name, value) in object.sorted(by: { $0.key < $1.key }) {
+            guard case .number(let number) = value else { throw wrong(key, "an object of numbers") }
+            numbers.append((name, number))
+        }
+        return numbers
+    }
+
     private func wrong(_ key: String, _ expected: String) -> UsageError {
         UsageError("the option '\(key)' must be \(expected)")
     }

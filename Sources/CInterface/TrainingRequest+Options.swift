@@ -51,28 +51,38 @@ extension TrainingRequest {
     }
 
     private mutating func readClipping(_ options: inout OptionsReader) throws(UsageError) {
-        clipping.mode = try options.choice("clipping_mode") ?? clipping.mode
-        clipping.style = try options.choice("clipping_style") ?? clipping.style
-        clipping.clippingNorm = try positive("clip_norm", &options) ?? clipping.clippingNorm
+        let mode = try options.choice("clipping_mode") ?? clipping.mode
+        let style = try options.choice("clipping_style") ?? clipping.style
+        let norm = try positive("clip_norm", &options)
         let name = try options.text("clipping_function") ?? clipping.function.name
         let gamma = try positive("clip_gamma", &options)
         let bound = try positive("clip_bound", &options)
+        clipGroups = try options.numbers("clip_groups") ?? []
         guard gamma == nil || name == "automatic" else {
             throw UsageError("--clip-gamma belongs to --clipping-function automatic")
         }
         guard (bound != nil) == (name == "global") else {
             throw UsageError("--clip-bound and --clipping-function global belong together")
         }
+        let function: ClippingFunction
         switch name {
-        case "abadi": clipping.function = .abadi
-        case "automatic": clipping.function = .automatic(gamma: gamma ?? 0.01)
-        case "normalized": clipping.function = .normalized
-        case "global": clipping.function = .global(bound: bound!)
+        case "abadi": function = .abadi
+        case "automatic": function = .automatic(gamma: gamma ?? 0.01)
+        case "normalized": function = .normalized
+        case "global": function = .global(bound: bound!)
         default: throw UsageError("there is no clipping function '\(name)'")
         }
-        guard clipping.mode != .ghost || clipping.style == .flat else {
-            throw UsageError("--clipping-mode ghost has one factor per sample; use --clipping-style flat")
+        guard (style == .grouped) == !clipGroups.isEmpty else {
+            throw UsageError("--clipping-style grouped and --clip-groups belong together")
         }
+        guard clipGroups.isEmpty || norm == nil else {
+            throw UsageError("--clip-norm follows from --clip-groups; leave it out")
+        }
+        guard clipGroups.allSatisfy({ $0.norm > 0 && $0.norm.isFinite }) else {
+            throw UsageError("the norms of --clip-groups must be positive and finite")
+        }
+        clipping = ClippingOptions(
+            mode: mode, function: function, style: style == .grouped ? .flat : style, clippingNorm: norm ?? 1)
     }
 
     private func positive(_ key: String, _ options: inout OptionsReader) throws(UsageError) -> Double? {

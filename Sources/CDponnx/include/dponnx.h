@@ -68,7 +68,8 @@ typedef struct dponnx_session dponnx_session;
  *   privacy       epsilon, delta, noise_multiplier (in place of epsilon), dataset_size (N as declared), rows (rows that
  *                 batches are drawn from; default N), batch_size, epochs, steps, sampler ("poisson", "truncated-poisson",
  *                 "full"), largest_batch, accountant ("pld", "rdp"), seed (NOT PRIVATE), ledger, dataset_id
- *   clipping      clipping_mode, clipping_function, clipping_style, clip_norm, clip_gamma, clip_bound
+ *   clipping      clipping_mode, clipping_function, clipping_style, clip_norm, clip_gamma, clip_bound,
+ *                 clip_groups (an object: pattern to norm)
  *   optimization  optimizer, learning_rate, schedule, warmup_steps, momentum, beta1, beta2, weight_decay, ema
  *   what trains   trainable, frozen (lists of names, patterns and presets), untie, retie (booleans)
  *   the model     loss, logits, target, batch_axes, dimensions (objects of integers)
