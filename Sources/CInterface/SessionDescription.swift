@@ -42,6 +42,8 @@ struct SessionDescription: Encodable {
     var inputs: [Port]
     var outputs: [Port]
     var trainable: [Tensor]
+    /// Names of all floating-point tensors that the file holds.
+    var tensors: [String]
     var otherNames: [String: String]
     var notes: [String]
     var mechanism: Mechanism?
@@ -58,6 +60,7 @@ struct SessionDescription: Encodable {
         trainable = session.trainable.map { name in
             Tensor(name: name, shape: graph.initializers.first { $0.name == name }!.shape)
         }
+        tensors = graph.initializers.filter(\.dataType.isTrainable).map(\.name)
         otherNames = session.model.repaired.otherNames
         notes = session.model.repaired.notes + [session.model.earlierTrainingNote].compactMap(\.self)
         mechanism = session.mechanism.map {

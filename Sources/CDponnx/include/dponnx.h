@@ -81,8 +81,9 @@ int32_t dponnx_open(const char *model_path, const char *options, dponnx_session 
 
 void dponnx_close(dponnx_session *session);
 
-/* What the session is: a JSON object with inputs, outputs, trainable (name, shape), other_names, notes and, when there
- * are, mechanism, steps_taken, reasons_not_private and unreached. To be freed. */
+/* What the session is: a JSON object with inputs, outputs, trainable (name, shape), tensors (names of all floating
+ * ones), other_names, notes, steps_taken, foreign_steps, reasons_not_private and, once known, mechanism,
+ * physical_batch_size and unreached. To be freed. */
 int32_t dponnx_describe(dponnx_session *session, char **json);
 
 /* Whether the model can be trained privately: DPONNX_OK, or DPONNX_CHECK_FAILED with the problems in json (as `dponnx
