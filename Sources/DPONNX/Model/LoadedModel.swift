@@ -46,7 +46,9 @@ public struct LoadedModel: Sendable {
 
     /// The model at the sizes that a data set has.
     /// - Throws: `GraphError` if data and model do not fit, or a name to be trained is no float initializer.
-    public func trainable(_ names: [String], for data: DataSet, _ options: InputOptions) throws -> TrainableModel {
+    public func trainable(
+        _ names: [String], for data: DataSet, _ options: InputOptions, dropout: DropoutMode = .off
+    ) throws -> TrainableModel {
         try checkBatchAxes(options)
         let shapes = Dictionary(
             uniqueKeysWithValues: graph.inputs.filter { data.contains($0.name) }.map {
@@ -54,7 +56,8 @@ public struct LoadedModel: Sendable {
             })
         let sizes = try InputSizes(
             graph, sampleShapes: shapes, batchAxes: options.batchAxes, dimensions: options.dimensions)
-        return try TrainableModel(graph, registry: registry, trainable: names, sizes: sizes)
+        return try TrainableModel(
+            graph, registry: registry, trainable: names, sizes: sizes, dropout: dropout)
     }
 
     /// The model at the sizes that it and the user give, for runs without data.

@@ -3,24 +3,10 @@ import TensorGraph
 
 /// Operators that leave the numbers as they are, but for their type.
 public enum ConversionOperators {
-    public static let all: [any OperatorPlugin] = identity + dropout + casts
+    public static let all: [any OperatorPlugin] = identity + casts
 
     private static let identity: [any OperatorPlugin] = [1, 13, 14, 16, 19, 21, 23, 24, 25].map { version in
         StandardOperator("Identity", since: version) { node throws(GraphError) in [try node.input(0)] }
-    }
-
-    /// As at inference: nothing is dropped. Up to version 7 the mask has the data's type.
-    private static let dropout: [any OperatorPlugin] = [7, 10, 12, 13, 22].map { version in
-        StandardOperator("Dropout", since: version) { node throws(GraphError) in
-            let x = try node.input(0)
-            guard node.node.outputs.count > 1, !node.node.outputs[1].isEmpty else { return [x] }
-            let (shape, count) = (node.shape(x), node.type(x).count)
-            let mask =
-                version < 10
-                ? Constant([Float](repeating: 1, count: count), shape: shape)
-                : Constant([Bool](repeating: true, count: count), shape: shape)
-            return [x, node.constant(mask)]
-        }
     }
 
     private static let casts: [any OperatorPlugin] =

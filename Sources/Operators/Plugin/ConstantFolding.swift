@@ -8,7 +8,9 @@ public enum ConstantFolding {
 
     public static let evaluator: ConstantEvaluator = { operation, inputs, types in
         // What is drawn anew on every run is no constant.
-        guard let operation = operation as? any ExecutableOperation, !(operation is RandomValues) else { return nil }
+        guard let operation = operation as? any ExecutableOperation, !(operation is any RandomOperation) else {
+            return nil
+        }
         if let viewed = operation.viewedInput, types.count == 1 {
             return [Constant(viewing: inputs[viewed], as: types[0])]
         }

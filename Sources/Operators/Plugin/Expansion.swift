@@ -12,17 +12,20 @@ public struct Expansion {
     public let referenceOutputShapes: [[Int]?]
     /// Types that the node's outputs have in the model, where they do not follow from the inputs' as `elementTypes` says.
     public var outputElementTypes: [Int: ONNXElementType] = [:]
+    /// Whether nodes in training mode drop what `Dropout` says.
+    public let dropout: DropoutMode
     private let inputElementTypes: [ONNXElementType?]
 
     init(
         node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?],
-        inputElementTypes: [ONNXElementType?] = []
+        inputElementTypes: [ONNXElementType?] = [], dropout: DropoutMode = .off
     ) {
         self.node = node
         self.inputs = inputs
         self.builder = builder
         self.referenceOutputShapes = referenceOutputShapes
         self.inputElementTypes = inputElementTypes
+        self.dropout = dropout
     }
 
     /// Version of the operator set in force.

@@ -38,6 +38,7 @@ extension OperatorRegistry {
         registry.register(QuantizationOperators.all)
         registry.register(IntegerOperators.all)
         registry.register(RandomOperators.all)
+        registry.register(DropoutOperator.all)
         registry.register(DeterminantOperator.all)
         registry.register(CausalConvolution.all)
         registry.register(LinearAttention.all)

@@ -2,11 +2,14 @@ import Glibc
 import Kernels
 public import TensorGraph
 
+/// An operation whose results differ from run to run, whatever its inputs are.
+protocol RandomOperation: ExecutableOperation {}
+
 /// Random numbers, drawn anew on every run.
 ///
 /// Without an input they fill `shape`; with one they have its shape, and every sample has its own, so that samples stay
 /// apart.
-public struct RandomValues: ExecutableOperation {
+public struct RandomValues: RandomOperation {
     public enum Distribution: Hashable, Sendable {
         case normal(mean: Float, scale: Float)
         case uniform(low: Float, high: Float)

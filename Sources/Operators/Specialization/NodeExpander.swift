@@ -8,10 +8,14 @@ struct NodeExpander {
     var builder: GraphBuilder
     /// The same expansion at another batch size, if there is one.
     let reference: ExpansionRecord?
+    private let dropout: DropoutMode
     private(set) var record = ExpansionRecord()
 
-    init(_ registry: OperatorRegistry, batchSize: Int, comparedWith reference: ExpansionRecord?) {
+    init(
+        _ registry: OperatorRegistry, batchSize: Int, comparedWith reference: ExpansionRecord?, dropout: DropoutMode
+    ) {
         self.registry = registry
+        self.dropout = dropout
         builder = GraphBuilder(batchSize: batchSize, evaluator: ConstantFolding.evaluator)
         self.reference = reference
     }
@@ -77,7 +81,7 @@ struct NodeExpander {
         var expansion = Expansion(
             node: node, inputs: tensors, builder: builder,
             referenceOutputShapes: node.outputs.map { reference?.tensors[path + $0]?.shape },
-            inputElementTypes: node.inputs.map { scope.elementType(of: $0) })
+            inputElementTypes: node.inputs.map { scope.elementType(of: $0) }, dropout: dropout)
         // The builder has one owner at a time: a second reference would copy the graph at every node.
         builder = GraphBuilder(batchSize: builder.batchSize, evaluator: ConstantFolding.evaluator)
         var outputs = try plugin.expand(&expansion)

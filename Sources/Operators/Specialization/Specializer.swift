@@ -9,12 +9,16 @@ public struct Specializer: Sendable {
     private let model: ImportedGraph
     private let registry: OperatorRegistry
     private let trainable: Set<String>
+    private let dropout: DropoutMode
 
     /// - Parameter trainable: initializers that become parameters of the graph; all others are constants.
-    public init(_ model: ImportedGraph, registry: OperatorRegistry, trainable: Set<String>) {
+    public init(
+        _ model: ImportedGraph, registry: OperatorRegistry, trainable: Set<String>, dropout: DropoutMode = .off
+    ) {
         self.model = model
         self.registry = registry
         self.trainable = trainable
+        self.dropout = dropout
     }
 
     /// - Parameter reference: the same run at another batch size, or nil if the model fixes the batch size.
@@ -31,7 +35,7 @@ public struct Specializer: Sendable {
     private func expand(_ sizes: RunSizes, comparedWith reference: ExpansionRecord?) throws -> (
         model: SpecializedModel, record: ExpansionRecord
     ) {
-        var expander = NodeExpander(registry, batchSize: sizes.batchSize, comparedWith: reference)
+        var expander = NodeExpander(registry, batchSize: sizes.batchSize, comparedWith: reference, dropout: dropout)
         let scope = NameScope()
         let needed = model.neededNodes
         for input in model.inputs {

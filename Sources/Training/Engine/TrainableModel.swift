@@ -11,9 +11,10 @@ public struct TrainableModel: Sendable {
     private let specializer: Specializer
 
     /// - Throws: `GraphError` if a name to be trained is no float initializer of the model.
-    public init(_ graph: ImportedGraph, registry: OperatorRegistry, trainable: [String], sizes: InputSizes)
-        throws(GraphError)
-    {
+    public init(
+        _ graph: ImportedGraph, registry: OperatorRegistry, trainable: [String], sizes: InputSizes,
+        dropout: DropoutMode = .off
+    ) throws(GraphError) {
         for name in trainable {
             guard let initializer = graph.initializers.first(where: { $0.name == name }),
                 initializer.dataType.isTrainable
@@ -22,7 +23,7 @@ public struct TrainableModel: Sendable {
         self.graph = graph
         self.trainable = trainable
         self.sizes = sizes
-        specializer = Specializer(graph, registry: registry, trainable: Set(trainable))
+        specializer = Specializer(graph, registry: registry, trainable: Set(trainable), dropout: dropout)
     }
 
     /// The forward graph for `batchSize` samples, its samples followed through every node.

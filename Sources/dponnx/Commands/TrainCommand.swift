@@ -56,7 +56,8 @@ struct TrainCommand: ParsableCommand {
         let validationSet = try validation.map { try data.load($0, for: loaded, model.inputOptions) }
         let names = try selection.names(in: loaded)
         let clipping = try self.clipping.options(for: names)
-        let trainable = try loaded.trainable(names, for: set, model.inputOptions)
+        let trainable = try loaded.trainable(
+            names, for: set, model.inputOptions, dropout: .drawn(seed: privacy.seed))
         try loaded.refuseToOverwrite(output)
         if let earlier = loaded.earlierTrainingNote { warn(earlier) }
 
@@ -89,7 +90,9 @@ struct TrainCommand: ParsableCommand {
         let clock = ContinuousClock()
         let seconds = try clock.measure { try runSteps(trainer, statement, record) } / .seconds(1)
         try loaded.save(trainer.weights(), statement: statement, to: output)
-        let metrics = try validationSet.map { try evaluate(trainer, trainable, loss, $0, pool) }
+        let metrics = try validationSet.map { set in
+            try evaluate(trainer, loaded.trainable(names, for: set, model.inputOptions), loss, set, pool)
+        }
         try report(trainer, statement, seconds, metrics)
     }
 
