@@ -5,12 +5,14 @@ extension LoadedModel {
     /// Writes a copy of the model with trained weights and its privacy statement.
     ///
     /// A statement that the model carries from an earlier training is kept beside the new one, under `earlierPrefix`:
-    /// for rows that both trainings saw, the guarantees add up.
+    /// for rows that both trainings saw, the guarantees add up. Adapters are merged into the weights that they stand
+    /// beside, so that the graph stays as it is, unless `keepsAdapters`.
     /// - Throws: `ONNXFormatError` if the file cannot be written; nothing is then left at its name.
     public func save(
-        _ weights: [(name: String, values: [Float])], statement: PrivacyStatement, to path: String
+        _ weights: [(name: String, values: [Float])], statement: PrivacyStatement, to path: String,
+        keepsAdapters: Bool = false
     ) throws {
-        var edits = try repaired.edits(values: Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.values) }))
+        var edits = try edits(Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.values) }), keepsAdapters)
         let carried = file.metadata.filter { $0.key.hasPrefix(PrivacyStatement.keyPrefix) }
         edits.removedMetadata = Set(carried.map(\.key))
         edits.metadata = carried.map { entry in
@@ -20,6 +22,14 @@ extension LoadedModel {
         }
         edits.metadata += statement.metadata().sorted { $0.key < $1.key }.map { ONNXMetadataEntry(key: $0, value: $1) }
         try file.save(to: path, applying: edits)
+    }
+
+    private func edits(_ values: [String: [Float]], _ keepsAdapters: Bool) throws -> ONNXEdits {
+        guard let adapters else { return try repaired.edits(values: values) }
+        guard keepsAdapters else { return try repaired.edits(values: adapters.merged(values)) }
+        var edits = try repaired.edits(values: values.filter { !adapters.names.contains($0.key) })
+        edits.insertions = adapters.insertions(values)
+        return edits
     }
 
     /// Statements of trainings before the last one.

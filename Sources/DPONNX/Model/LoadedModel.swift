@@ -3,7 +3,9 @@ public struct LoadedModel: Sendable {
     public let file: ONNXModel
     public let registry: OperatorRegistry
     /// The graph as it trains, and the way back into the file.
-    public let repaired: RepairedGraph
+    public private(set) var repaired: RepairedGraph
+    /// Adapters that the file does not have; nil if none were added.
+    public private(set) var adapters: LowRankAdapters?
 
     public var graph: ImportedGraph { repaired.graph }
 
@@ -17,6 +19,21 @@ public struct LoadedModel: Sendable {
         file = try ONNXModel(path: path)
         self.registry = registry
         repaired = try TieRepair.repaired(ModelImporter.importGraph(of: file), untie: untie, retie: retie)
+    }
+
+    /// The model with low-rank adapters, which its file gets only if they are kept on saving.
+    /// - Parameter generator: draws their first values, which count as public.
+    /// - Throws: `SelectionError` if a pattern matches no weight that can have an adapter.
+    public func adapted(
+        by specifications: [AdapterSpecification], generator: any RandomGenerator = SecureRandomGenerator()
+    ) throws -> LoadedModel {
+        precondition(adapters == nil, "a model is adapted once")
+        let adapters = try LowRankAdapters(
+            specifications, in: repaired, findings: parameterFindings(), generator: generator)
+        var copy = self
+        copy.repaired = repaired.with(adapters.graph)
+        copy.adapters = adapters
+        return copy
     }
 
     /// What every tensor of the graph is, and why.

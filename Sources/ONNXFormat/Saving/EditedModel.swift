@@ -30,7 +30,9 @@ struct EditedModel {
             try replace(name, with: values, overlapping)
         }
         try rewire(edits)
+        try rename(edits.insertions.renamings)
         let root = rewrite.model(model.tree.root)
+        try insert(edits.insertions, into: root)
         try add(edits.additions, to: root)
         removeMetadata(edits.removedMetadata, in: root)
         setMetadata(edits.metadata, in: root)
@@ -131,17 +133,19 @@ struct EditedModel {
             guard added.contains(rewiring.name) || initializers.contains(rewiring.name) else {
                 throw invalid("there is no initializer '\(rewiring.name)' to read")
             }
-            let node = UnsafePointer(graph.node[rewiring.node]!)
-            let copy: UnsafeMutablePointer<Onnx__NodeProto>
-            if let earlier = rewrite.nodes[node] {
-                copy = earlier
-            } else {
-                copy = arena.copy(node.pointee)
-                copy.pointee.input = arena.array(node.pointee.input, node.pointee.n_input)
-                rewrite.nodes[node] = copy
-            }
+            let copy = changeable(UnsafePointer(graph.node[rewiring.node]!))
             copy.pointee.input[rewiring.input] = arena.string(rewiring.name)
         }
+    }
+
+    /// A node's copy, whose inputs and outputs may be written.
+    mutating func changeable(_ node: UnsafePointer<Onnx__NodeProto>) -> UnsafeMutablePointer<Onnx__NodeProto> {
+        if let earlier = rewrite.nodes[node] { return earlier }
+        let copy = arena.copy(node.pointee)
+        copy.pointee.input = arena.array(node.pointee.input, node.pointee.n_input)
+        copy.pointee.output = arena.array(node.pointee.output, node.pointee.n_output)
+        rewrite.nodes[node] = copy
+        return copy
     }
 
     private mutating func add(
@@ -234,7 +238,7 @@ struct EditedModel {
         count += 1
     }
 
-    private func invalid(_ message: String) -> ONNXFormatError {
+    func invalid(_ message: String) -> ONNXFormatError {
         ONNXFormatError(.invalidEdit, message, at: model.displayName)
     }
 }

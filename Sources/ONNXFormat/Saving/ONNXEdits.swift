@@ -30,11 +30,68 @@ public struct ONNXEdits: Sendable {
         }
     }
 
+    /// Nodes and floating-point initializers that the main graph does not have yet.
+    public struct Insertions: Sendable {
+        public struct Tensor: Sendable {
+            public var name: String
+            /// float32, float64, float16 or bfloat16.
+            public var type: ONNXElementType
+            public var shape: [Int]
+            /// Row-major.
+            public var values: [Float]
+
+            public init(name: String, type: ONNXElementType, shape: [Int], values: [Float]) {
+                self.name = name
+                self.type = type
+                self.shape = shape
+                self.values = values
+            }
+        }
+
+        /// A node of the standard operator set, without attributes.
+        public struct Node: Sendable {
+            /// Position of the node of the main graph behind which it stands; several keep their order.
+            public var after: Int
+            public var operatorType: String
+            public var name: String
+            public var inputs: [String]
+            public var outputs: [String]
+
+            public init(after: Int, operatorType: String, name: String, inputs: [String], outputs: [String]) {
+                self.after = after
+                self.operatorType = operatorType
+                self.name = name
+                self.inputs = inputs
+                self.outputs = outputs
+            }
+        }
+
+        /// An output of a node of the main graph gets another name, so that an inserted node can make what it made.
+        public struct Renaming: Sendable, Hashable {
+            public var node: Int
+            public var output: Int
+            public var name: String
+
+            public init(node: Int, output: Int, name: String) {
+                self.node = node
+                self.output = output
+                self.name = name
+            }
+        }
+
+        public var tensors: [Tensor] = []
+        public var nodes: [Node] = []
+        public var renamings: [Renaming] = []
+
+        public init() {}
+    }
+
     /// New values, row-major, by the name of an initializer of the main graph or of a `Constant` node's output there.
     /// Each is rounded to nearest (ties to even) into the tensor's own type and written where the old values were.
     public var values: [String: [Float]]
     public var additions: [Addition]
     public var rewirings: [Rewiring]
+    public var insertions = Insertions()
     /// Entries of the model's `metadata_props` to replace by key, or else to append.
     public var metadata: [ONNXMetadataEntry]
     /// Keys whose entries leave the model's `metadata_props`.

@@ -5,7 +5,7 @@ import TensorGraph
 /// A model whose parameters are tied as in the program that was exported, and the way back into its file.
 public struct RepairedGraph: Sendable {
     /// The model to train.
-    public let graph: ImportedGraph
+    public private(set) var graph: ImportedGraph
     /// What was changed, one line each, for the user to see.
     public let notes: [String]
     /// Other names of the graph's tensors: what the exported program called an untied tensor whose name the file needs
@@ -23,6 +23,13 @@ public struct RepairedGraph: Sendable {
         for tensor in untied { names[tensor.knownAs ?? tensor.name] = tensor.name }
         for copy in copies { names[copy.name] = copy.table }
         otherNames = names.filter { $0.key != $0.value }
+    }
+
+    /// The same model with nodes and tensors added to its graph, such as adapters, that its file does not have.
+    public func with(_ graph: ImportedGraph) -> RepairedGraph {
+        var copy = self
+        copy.graph = graph
+        return copy
     }
 
     /// What writing trained tensors changes in the file: their values, a new initializer for each tensor that was untied
