@@ -45,10 +45,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "WeightConversion", dependencies: ["ONNXFormat", "TensorGraph", "Operators", "Training"],
+            swiftSettings: strict),
+        .target(
             name: "DPONNX",
             dependencies: [
                 "Kernels", "ONNXFormat", "TensorGraph", "Operators", "Execution", "PrivateGradients",
-                "PrivacyAccounting", "Training",
+                "PrivacyAccounting", "Training", "WeightConversion",
             ],
             swiftSettings: strict),
         .target(name: "CDponnx"),
@@ -101,6 +104,9 @@ let package = Package(
             name: "CInterfaceProgram", dependencies: ["CDponnx"], path: "Tests/CInterfaceProgram"),
         .testTarget(
             name: "CInterfaceTests", dependencies: ["CInterface", "CInterfaceProgram", "DPONNX"], swiftSettings: strict),
+        .testTarget(
+            name: "WeightConversionTests", dependencies: ["DPONNX"], exclude: ["make_models.py"],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests", dependencies: ["dponnx", "DPONNX"], exclude: ["Fixtures", "make_models.py"],
             swiftSettings: strict),

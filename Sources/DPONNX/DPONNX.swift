@@ -7,3 +7,4 @@
 @_exported public import PrivateGradients
 @_exported public import TensorGraph
 @_exported public import Training
+@_exported public import WeightConversion

@@ -16,7 +16,7 @@ public enum ExitStatus: Int32, Sendable {
             case let error as GraphError: error.kind == .unsupported ? .unsupported : .badInput
             case let error as DataError: Self(error)
             case is UsageError, is SelectionError: .usage
-            case is PrivacyStatementError: .badInput
+            case is PrivacyStatementError, is ConversionError: .badInput
             default: .internalError
             }
     }

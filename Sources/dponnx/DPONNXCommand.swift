@@ -11,7 +11,6 @@ struct DPONNXCommand: ParsableCommand {
             """,
         subcommands: [
             CheckCommand.self, RunCommand.self, GradientsCommand.self, VerifyCommand.self, TrainCommand.self,
-            EvaluateCommand.self,
-            InspectCommand.self, AccountCommand.self, BenchCommand.self,
+            EvaluateCommand.self, ConvertCommand.self, InspectCommand.self, AccountCommand.self, BenchCommand.self,
         ])
 }

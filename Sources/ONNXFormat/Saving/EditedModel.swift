@@ -101,7 +101,7 @@ struct EditedModel {
             case .float32: copy.pointee.float_data = arena.array(of: values)
             case .float64: copy.pointee.double_data = arena.array(of: values.map(Double.init))
             case .float16: copy.pointee.int32_data = arena.array(of: values.map { Int32(Float16($0).bitPattern) })
-            default: copy.pointee.int32_data = arena.array(of: values.map { Int32(TensorEncoding.bfloat16($0)) })
+            default: copy.pointee.int32_data = arena.array(of: values.map { Int32($0.bfloat16BitPattern) })
             }
         }
         rewrite.tensors[source] = copy

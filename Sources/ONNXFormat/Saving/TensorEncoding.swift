@@ -22,7 +22,7 @@ struct TensorEncoding: Sendable {
         case .float32: bytes(values) { $0.bitPattern }
         case .float64: bytes(values) { Double($0).bitPattern }
         case .float16: bytes(values) { Float16($0).bitPattern }
-        case .bfloat16: bytes(values) { bfloat16($0) }
+        case .bfloat16: bytes(values) { $0.bfloat16BitPattern }
         default: preconditionFailure("\(type) tensors are not trained")
         }
     }
@@ -38,12 +38,5 @@ struct TensorEncoding: Sendable {
             }
             count = size * values.count
         }
-    }
-
-    /// The upper half of the float32 bits, rounded to nearest, ties to even; a NaN stays one.
-    static func bfloat16(_ value: Float) -> UInt16 {
-        let bits = value.bitPattern
-        if value.isNaN { return UInt16(bits >> 16) | 0x0040 }
-        return UInt16((bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
     }
 }

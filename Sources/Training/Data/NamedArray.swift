@@ -79,6 +79,15 @@ public struct NamedArray: Sendable {
         try body(storage.bytes(offset, elementCount * type.byteCount))
     }
 
+    /// All elements as float32, row by row; float64 is rounded.
+    public func floats() -> [Float] {
+        [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in
+            count = elementCount
+            let all = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+            if count > 0 { reshaped(to: [1, count]).gather(rows: [0], into: all) }
+        }
+    }
+
     /// The same elements under another shape of equal size.
     func reshaped(to shape: [Int]) -> NamedArray {
         precondition(shape.reduce(1, *) == elementCount)

@@ -76,8 +76,8 @@ struct ZipArchive {
         var start = Int(region.littleEndian(end + 16, as: UInt32.self))
         var disks = [region.littleEndian(end + 4, as: UInt16.self), region.littleEndian(end + 6, as: UInt16.self)]
         var directoryEnd = end
-        let isZip64 = entryCount == 0xFFFF || size == 0xFFFF_FFFF || start == 0xFFFF_FFFF
-        if isZip64, end >= 20, region.littleEndian(end - 20, as: UInt32.self) == 0x0706_4B50 {
+        // Some writers, PyTorch among them, add the 64-bit record to small files, too.
+        if end >= 20, region.littleEndian(end - 20, as: UInt32.self) == 0x0706_4B50 {
             let record64 = Int(clamping: region.littleEndian(end - 12, as: UInt64.self))
             guard record64 <= end - 20 - 56, region.littleEndian(record64, as: UInt32.self) == 0x0606_4B50 else {
                 throw malformed("has a zip64 locator that points nowhere")

@@ -76,6 +76,17 @@ struct ProgramCalls {
         }
     }
 
+    /// The tensors of the program that its calls read, whatever became of them in the graph.
+    static func tensors(in graph: ImportedGraph) -> Set<String> {
+        var names: Set<String> = []
+        for node in graph.nodes {
+            for name in call(of: node).map(arguments) ?? [] {
+                if let source = graph.exporter.sources[name] { names.insert(source.target) }
+            }
+        }
+        return names
+    }
+
     /// Names of the tensors that the other inputs of the nodes made of a call stand for.
     private func others(in call: String, besides tensor: ImportedGraph.Initializer) -> Set<String> {
         var names: Set<String> = []

@@ -38,3 +38,6 @@ enum TensorName {
 extension String {
     fileprivate func lastRange(of text: String) -> Range<Index>? { ranges(of: text).last }
 }
+
+/// Whether an exporter made a tensor's name up for want of one, as in `onnx::MatMul_12`.
+public func isMadeUpName(_ name: String) -> Bool { TensorName.isMadeUp(name) }

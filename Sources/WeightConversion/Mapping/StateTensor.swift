@@ -1,0 +1,26 @@
+import Training
+
+/// A tensor of a state_dict.
+struct StateTensor: Sendable {
+    /// Its name in the state_dict.
+    var name: String
+    /// Its name in the exported program.
+    var programName: String
+    var type: StoredType
+    var shape: [Int]
+
+    var module: String { TensorNaming.module(of: programName) }
+    var count: Int { shape.reduce(1, *) }
+
+    /// Every tensor of a checkpoint whose program was exported as a graph.
+    static func all(in file: WeightFile, _ graphs: [GraphTensor]) throws -> [StateTensor] {
+        var known = Set(graphs.map(\.name))
+        for tensor in graphs { known.formUnion(tensor.programNames.union(tensor.foldedFrom)) }
+        let prefix = NamePrefix(file.names, among: known)
+        return try file.names.map { name in
+            let array = try file.array(name)
+            return StateTensor(
+                name: name, programName: prefix.programName(name), type: array.type, shape: array.shape)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import DPONNX
+import Testing
+
+/// Other weights go into an exported model and come back; PyTorch says what they are and what the model then computes.
+@Suite struct RoundTripTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    /// The fixture's model with its other weights, written to a file.
+    private func injected(_ name: String) throws -> (path: String, report: ConversionReport) {
+        let path = Fixture.path("\(name).onnx")
+        let loaded = try LoadedModel(path: path, retie: false)
+        let injection = try WeightInjection(
+            loaded.repaired, original: Fixture.model(name).graph, weights: Fixture.weights("\(name).new"),
+            reference: Fixture.weights(name))
+        let output = folder.file("\(name).onnx")
+        try loaded.file.save(to: output, applying: injection.edits(of: loaded.file))
+        return (output, injection.report)
+    }
+
+    private func outputs(_ path: String, _ data: String) throws -> [Float] {
+        let loaded = try LoadedModel(path: path, untie: false, retie: false)
+        let set = try DataSet(ArrayFile(path: data), inputs: loaded.inputSlots(InputOptions()), requiresTarget: false)
+        let runner = try ForwardRunner(
+            loaded.trainable([], for: set, InputOptions()), parameters: ParameterMemory([]),
+            pool: ThreadPool(threads: 1))
+        return try runner.run(set, batchSize: 3)[0].value.floatValues
+    }
+
+    @Test(arguments: [
+        "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
+        "tied-dynamo", "packed-ts",
+    ])
+    func roundTrip(_ name: String) throws {
+        let (path, report) = try injected(name)
+        #expect(report.isComplete, "\(report.missing)")
+        let data = Fixture.path("\(name).new.npz")
+        let expected = try ArrayFile(path: data).array("y").floats()
+        let largest = expected.map(\.magnitude).max()!
+        for (value, wanted) in zip(try outputs(path, data), expected) {
+            #expect((value - wanted).magnitude <= 1e-5 * max(largest, 1))
+        }
+
+        let conversion = try StateConversion(
+            trained: LoadedModel(path: path, untie: false, retie: false).graph, original: Fixture.model(name).graph,
+            reference: Fixture.weights(name))
+        #expect(conversion.report.isComplete, "\(conversion.report.missing)")
+        let kept = Set(conversion.report.kept.map(\.name))
+        #expect(kept == (name.hasPrefix("encoder") ? ["steps", "unused.weight", "unused.bias"] : []))
+        let state = folder.file("\(name).safetensors")
+        try conversion.write(to: state)
+        let (written, wanted, reference) = (
+            try WeightFile(path: state), try Fixture.weights("\(name).new"), try Fixture.weights(name)
+        )
+        #expect(Set(written.names) == Set(wanted.names))
+        for tensor in wanted.names {
+            let array = try written.array(tensor)
+            #expect(array.shape == (try wanted.array(tensor).shape), "\(tensor)")
+            #expect(array.type == (try wanted.array(tensor).type), "\(tensor)")
+            var expected = try kept.contains(tensor) ? reference.bytes(tensor) : wanted.bytes(tensor)
+            if tensor == "positions.weight" {
+                // The program reads four of nine rows; the exporter kept no others.
+                expected = try Array(wanted.bytes(tensor).prefix(96)) + reference.bytes(tensor).dropFirst(96)
+            }
+            #expect(try written.bytes(tensor) == expected, "\(tensor)")
+        }
+    }
+
+    /// A batch normalization that the exporter multiplied into a convolution is told tensor by tensor.
+    @Test(arguments: ["folded-ts", "folded-dynamo"])
+    func destroyed(_ name: String) throws {
+        let names = ["conv.weight", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"]
+        let original = try Fixture.model(name)
+        let (_, report) = try injected(name)
+        #expect(Set(report.missing.map(\.name)) == Set(names))
+        #expect(
+            report.missing.allSatisfy { $0.reason.contains("'norm' is folded") && $0.reason.contains("export with") })
+        // Training changes what is left of them.
+        var values: [String: [Float]] = [:]
+        for tensor in original.graph.initializers where tensor.dataType == .float32 {
+            values[tensor.name] = try tensor.load().floatValues.map { $0 + 1 }
+        }
+        let trained = folder.file("trained.onnx")
+        try original.file.save(to: trained, applying: ONNXEdits(values: values))
+        let conversion = try StateConversion(
+            trained: LoadedModel(path: trained).graph, original: original.graph, reference: Fixture.weights(name))
+        #expect(Set(conversion.report.missing.map(\.name)) == Set(names))
+        #expect(Set(conversion.report.mapped.map(\.name)) == ["head.weight", "head.bias"])
+        // What did not change need not be known.
+        let same = try StateConversion(
+            trained: original.graph, original: original.graph, reference: Fixture.weights(name))
+        #expect(same.report.isComplete)
+    }
+
+    /// A bias that the exporter left out because it was zero does not train, and has no place for other values.
+    @Test func leftOut() throws {
+        let (_, injection) = try injected("dropped-dynamo")
+        #expect(injection.missing.map(\.name) == ["first.bias"])
+        let graph = try Fixture.model("dropped-dynamo").graph
+        let conversion = try StateConversion(
+            trained: graph, original: graph, reference: Fixture.weights("dropped-dynamo"))
+        #expect(conversion.report.isComplete)
+        #expect(conversion.report.kept.map(\.name) == ["first.bias"])
+    }
+
+    @Test func otherFilesAreRefused() throws {
+        let (lstm, gru) = (try Fixture.model("lstm-ts").graph, try Fixture.model("gru-ts").graph)
+        #expect(throws: ConversionError.self) {
+            try StateConversion(trained: lstm, original: gru, reference: Fixture.weights("gru-ts"))
+        }
+        #expect(throws: ConversionError.self) {
+            try StateConversion(trained: lstm, original: lstm, reference: Fixture.weights("folded-ts"))
+        }
+    }
+}

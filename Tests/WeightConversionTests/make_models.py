@@ -1,0 +1,181 @@
+"""Makes Fixtures: exported models, the state_dicts they were exported from, and others for the same programs.
+
+    pip install torch onnx onnxscript
+    python make_models.py [NAME ...]
+
+NAME.onnx        the exported model
+NAME.pt          the state_dict it was exported from
+NAME.new.pt      another state_dict of the same program, no two of whose tensors are equal
+NAME.new.npz     inputs and the outputs that PyTorch computes for them with the other state_dict
+tensors.pt, tensors.npz   tensors of every type, strided, sharing storages, and what PyTorch says they hold
+"""
+
+import pathlib
+import sys
+import warnings
+
+import numpy
+import onnx
+import torch
+from torch import nn
+from torch.nn import functional
+
+folder = pathlib.Path(__file__).parent / "Fixtures"
+warnings.filterwarnings("ignore")
+
+
+class Encoder(nn.Module):
+    """Layers that are copies of each other, and a buffer that no output depends on."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 12, dropout=0, batch_first=True)
+        nn.init.normal_(layer.self_attn.out_proj.bias)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(8, 3)
+        self.unused = nn.Linear(8, 2)
+        self.register_buffer("steps", torch.tensor(7))
+
+    def forward(self, x):
+        return self.head(self.encoder(x).mean(1))
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.table = nn.Embedding(11, 4)
+        self.layer = kind(4, 5, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, tokens):
+        return self.head(self.layer(self.table(tokens))[0][:, -1])
+
+
+class Tied(nn.Module):
+    """A language model whose head is its embedding, with rows of a table that are too many."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(11, 6)
+        self.positions = nn.Embedding(9, 6)
+        self.norm = nn.LayerNorm(6)
+        self.head = nn.Linear(6, 11, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens):
+        x = self.embedding(tokens) + self.positions(torch.arange(4))
+        return self.head(self.norm(x))
+
+
+class Folded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, bias=False)
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(functional.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+class Packed(nn.Module):
+    """Three matrices that are multiplied as one."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Parameter(torch.randn(4, width)) for width in (4, 3, 5))
+        self.head = nn.Linear(12, 2)
+
+    def forward(self, x):
+        return self.head(torch.tanh(x @ torch.cat([self.q, self.k, self.v], 1)))
+
+
+class Dropped(nn.Module):
+    """A bias of zeros, which the newer exporter leaves out."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 3)
+        self.head = nn.Linear(3, 2)
+        nn.init.zeros_(self.first.bias)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.first(x)))
+
+
+tokens = torch.randint(0, 11, (3, 4), generator=torch.Generator().manual_seed(1))
+signal = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(2))
+image = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(3))
+vector = torch.randn(3, 4, generator=torch.Generator().manual_seed(4))
+models = {
+    "encoder": (Encoder, signal),
+    "lstm": (lambda: Recurrent(nn.LSTM), tokens),
+    "gru": (lambda: Recurrent(nn.GRU), tokens),
+    "tied": (Tied, tokens),
+    "folded": (Folded, image),
+    "packed": (Packed, vector),
+    "dropped": (Dropped, vector),
+}
+exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
+
+
+def export(name, build, x, key):
+    torch.manual_seed(5)
+    model = build().eval()
+    if name == "folded":
+        for buffer in (model.norm.running_mean, model.norm.running_var):
+            buffer += torch.rand_like(buffer)
+    options = dict(exports[key])
+    if key == "ts":
+        options["dynamic_axes"] = {"x": {0: "batch"}, "y": {0: "batch"}}
+    else:
+        options["dynamic_shapes"] = ({0: torch.export.Dim("batch", min=2, max=64)},)
+        options["verbose"] = False
+        options["external_data"] = False
+    stem = f"{name}-{key}"
+    torch.onnx.export(model, (x,), str(folder / f"{stem}.onnx"), input_names=["x"], output_names=["y"], **options)
+    # Traces of the program's source lines would be most of the file.
+    file = onnx.load(folder / f"{stem}.onnx")
+    for node in file.graph.node:
+        kept = [entry for entry in node.metadata_props if entry.key != "pkg.torch.onnx.stack_trace"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    onnx.save(file, folder / f"{stem}.onnx")
+    torch.save(model.state_dict(), folder / f"{stem}.pt")
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor += 0.3 * torch.rand_like(tensor)
+        outputs = model(x)
+    torch.save(model.state_dict(), folder / f"{stem}.new.pt")
+    numpy.savez(folder / f"{stem}.new.npz", x=x.numpy(), y=outputs.numpy())
+
+
+def tensors():
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    state = {
+        "whole": base,
+        "transposed": base.transpose(0, 2),
+        "column": base[:, 1, 2],
+        "repeated": torch.tensor([1.5, 2.5])[:, None].expand(2, 3),
+        "parameter": nn.Parameter(torch.tensor([[0.5, -0.5]])),
+        "scalar": torch.tensor(3, dtype=torch.int64),
+        "empty": torch.empty(0, 3),
+    }
+    for name in ["float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16"]:
+        state[name] = torch.tensor([0, 1, 5]).to(getattr(torch, name))
+    torch.save({"epoch": 3, "state_dict": state, "notes": ["a", (1, 2.5, None, True)]}, folder / "tensors.pt")
+    arrays = {name: tensor.detach() for name, tensor in state.items()}
+    numpy.savez(folder / "tensors.npz", **{k: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for k, t in arrays.items()})
+
+
+wanted = sys.argv[1:]
+folder.mkdir(exist_ok=True)
+for name, (build, x) in models.items():
+    for key in exports:
+        # One exporter each says all of these.
+        if (name, key) in [("packed", "dynamo"), ("dropped", "ts")]:
+            continue
+        if not wanted or name in wanted:
+            export(name, build, x, key)
+if not wanted or "tensors" in wanted:
+    tensors()
