@@ -19,6 +19,9 @@ public final class Trainer {
         public var clippedShare: Double?
         /// Samples left out because their loss or gradient is not finite.
         public var excludedCount: Int
+        /// Of the gradients' norms before clipping; nil without norms.
+        public var medianNorm: Double?
+        public var largestNorm: Double?
     }
 
     public let options: TrainingOptions
@@ -35,6 +38,8 @@ public final class Trainer {
     private let record: TrainingRecord?
     /// Of the step under way.
     private var samples: [GradientEngine.SampleReport] = []
+    /// Nil but in audits.
+    var observer: (any StepObserver)?
 
     private var parameters: ParameterMemory { engine.parameters }
 
@@ -74,7 +79,10 @@ public final class Trainer {
     ///   then not taken.
     public func step() throws -> StepReport {
         discardBatch()
-        try accumulate(sampling.batch(of: data.count, options.mechanism.sampler))
+        let dataRows = observer?.dataRowCount ?? data.count
+        let batch = sampling.batch(of: dataRows + (observer?.recordCount ?? 0), options.mechanism.sampler)
+        try accumulate(batch.filter { $0 < dataRows })
+        observer?.willRelease(engine, records: batch.filter { $0 >= dataRows }.map { $0 - dataRows })
         return try finishStep()
     }
 
@@ -98,6 +106,7 @@ public final class Trainer {
         try accumulate([])
         try record?.charge()
         addNoise()
+        observer?.didRelease(engine)
         let rate = options.schedule.rate(at: stepCount)
         optimizer.step(
             learningRate: rate, parameters: parameters.names.map { parameters[$0] },
@@ -152,11 +161,13 @@ public final class Trainer {
         let isClipping = options.clipping.mode != .nonPrivate
         let taken = samples.filter { $0.loss.isFinite && ($0.norm?.isFinite ?? true) }
         let clipped = taken.count { sample in sample.factors.contains { $0 < 1 } }
+        let norms = taken.compactMap(\.norm).map(Double.init).sorted()
         return StepReport(
             step: stepCount, learningRate: learningRate, sampleCount: samples.count,
             loss: losses.isEmpty ? nil : losses.reduce(0) { $0 + Double($1) } / Double(losses.count),
             clippedShare: taken.isEmpty || !isClipping ? nil : Double(clipped) / Double(taken.count),
-            excludedCount: samples.count - taken.count)
+            excludedCount: samples.count - taken.count, medianNorm: norms.isEmpty ? nil : norms[norms.count / 2],
+            largestNorm: norms.last)
     }
 }
 

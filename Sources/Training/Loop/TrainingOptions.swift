@@ -6,7 +6,7 @@ public struct TrainingOptions: Sendable {
     /// Sampler, sensitivity, noise and number of steps: the one source of both the noise and its account.
     public var mechanism: PrivacyMechanism
     /// How gradients are clipped. Its clipping norm is the mechanism's.
-    public private(set) var clipping: ClippingOptions
+    public internal(set) var clipping: ClippingOptions
     public var updateRule: UpdateRule
     public var weightDecay: Double
     public var schedule: LearningRateSchedule

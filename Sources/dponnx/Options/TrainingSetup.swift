@@ -1,0 +1,42 @@
+import DPONNX
+
+/// A training as its options describe it, up to the point where it could begin.
+struct TrainingSetup {
+    let loaded: LoadedModel
+    let trainable: TrainableModel
+    let loss: LossSpecification
+    let data: DataSet
+    let options: TrainingOptions
+    let physicalBatchSize: Int
+    let parameters: ParameterMemory
+    let pool: ThreadPool
+
+    var mechanism: PrivacyMechanism { options.mechanism }
+
+    init(
+        _ model: ModelArguments, _ data: DataArguments, _ selection: SelectionArguments, _ privacy: PrivacyArguments,
+        _ clipping: ClippingArguments, _ optimization: OptimizationArguments, _ resources: ResourceArguments
+    ) throws {
+        pool = resources.makePool()
+        loaded = try selection.load(model)
+        loss = try data.specification(for: loaded)
+        self.data = try data.load(for: loaded, model.inputOptions)
+        trainable = try loaded.trainable(selection.names(in: loaded), for: self.data, model.inputOptions)
+        let mechanism = try privacy.mechanism(rows: self.data.count, clipping: clipping.options)
+        options = TrainingOptions(
+            mechanism: mechanism, clipping: clipping.options, updateRule: optimization.rule,
+            weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
+            averageDecay: optimization.ema)
+        physicalBatchSize = try PhysicalBatch.size(
+            wished: resources.physicalBatchSize,
+            expectedBatchSize: privacy.expectedBatchSize(rows: self.data.count), memoryLimit: resources.memoryBytes,
+            model: trainable, loss: loss, clipping: options.clipping, data: self.data, pool: pool)
+        parameters = ParameterMemory(try trainable.initialValues())
+    }
+
+    func makeTrainer(_ generator: any RandomGenerator, record: TrainingRecord? = nil) throws -> Trainer {
+        try Trainer(
+            trainable, loss: loss, options: options, data: data, physicalBatchSize: physicalBatchSize,
+            parameters: parameters, generator: generator, pool: pool, record: record)
+    }
+}
