@@ -15,7 +15,7 @@ public enum ExitStatus: Int32, Sendable {
             case let error as ONNXFormatError: Self(error)
             case let error as GraphError: error.kind == .unsupported ? .unsupported : .badInput
             case let error as DataError: Self(error)
-            case is UsageError, is SelectionError: .usage
+            case is UsageError, is SelectionError, is BudgetError: .usage
             case is PrivacyStatementError, is ConversionError: .badInput
             default: .internalError
             }

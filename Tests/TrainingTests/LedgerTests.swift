@@ -19,7 +19,7 @@ import Testing
         do {
             let ledger = try PrivacyLedger(path: path)
             for (index, sampler) in samplers.enumerated() {
-                let id = try ledger.begin(mechanism(sampler), dataset: "set é \(index)")
+                let id = try ledger.begin(mechanism(sampler), account: LedgerAccount(dataset: "set é \(index)"))
                 for _ in 0..<index { try ledger.charge(id) }
             }
         }
@@ -36,7 +36,7 @@ import Testing
     @Test func everyTornEndIsCutOff() throws {
         do {
             let ledger = try PrivacyLedger(path: path)
-            let id = try ledger.begin(mechanism(), dataset: "a")
+            let id = try ledger.begin(mechanism(), account: LedgerAccount(dataset: "a"))
             for _ in 0..<3 { try ledger.charge(id) }
         }
         let whole = contents(path)
@@ -48,7 +48,7 @@ import Testing
             let expected: Int? = complete >= 0 ? complete : nil
             let ledger = try PrivacyLedger(path: torn)
             #expect(ledger.runs.first?.charged == expected)
-            let id = try ledger.begin(mechanism(), dataset: "b")
+            let id = try ledger.begin(mechanism(), account: LedgerAccount(dataset: "b"))
             try ledger.charge(id)
             #expect(try PrivacyLedger.runs(in: torn) == ledger.runs)
         }
@@ -57,7 +57,7 @@ import Testing
     @Test func damageIsNotOverlooked() throws {
         do {
             let ledger = try PrivacyLedger(path: path)
-            let id = try ledger.begin(mechanism(), dataset: "a")
+            let id = try ledger.begin(mechanism(), account: LedgerAccount(dataset: "a"))
             for _ in 0..<3 { try ledger.charge(id) }
         }
         let whole = contents(path)

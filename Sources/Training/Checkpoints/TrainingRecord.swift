@@ -13,6 +13,9 @@ public final class TrainingRecord {
     /// Steps charged, including those that were lost.
     public var charged: Int { ledger.runs.first { $0.id == id }!.charged }
 
+    /// What the user should know of earlier runs on the data.
+    public let notes: [String]
+
     private let ledger: PrivacyLedger
     private let mechanism: PrivacyMechanism
     private let folder: String?
@@ -21,13 +24,16 @@ public final class TrainingRecord {
     /// Begins a run.
     ///
     /// - Parameters:
+    ///   - account: what the ledger enters it under.
     ///   - ledger: path of the ledger; nil for one in the folder.
     ///   - folder: where checkpoints go; created if it does not exist. One of the two is given.
     ///   - options: all that the run's numbers depend on, in words; a run is resumed with the same only.
-    /// - Throws: `DataError` if the ledger or folder cannot be written, is in use or holds a run already.
+    /// - Throws: `DataError` if the ledger or folder cannot be written, is in use or holds a run already; `BudgetError` if
+    ///   the run would cost more than is left.
     public init(
-        beginning mechanism: PrivacyMechanism, dataset: String, ledger path: String?, folder: String?, options: String
-    ) throws(DataError) {
+        beginning mechanism: PrivacyMechanism, account: LedgerAccount, ledger path: String?, folder: String?,
+        options: String
+    ) throws {
         self.mechanism = mechanism
         self.folder = folder
         if let folder {
@@ -41,7 +47,10 @@ public final class TrainingRecord {
             }
         }
         ledger = try PrivacyLedger(path: Self.ledgerPath(path, folder))
-        id = try ledger.begin(mechanism, dataset: dataset)
+        notes = account.notes(on: ledger.runs)
+        let others = ledger.runs.filter { $0.dataset == account.dataset }
+        try account.budget?.check(others, and: mechanism, dataset: account.dataset)
+        id = try ledger.begin(mechanism, account: account)
         guard let folder else { return }
         let file = try AtomicFile(path: Self.runFile(folder), permissions: 0o600)
         try file.write(Array((id + "\n" + options).utf8), at: 0)
@@ -52,8 +61,9 @@ public final class TrainingRecord {
     ///
     /// - Throws: `DataError` if there is none, if it was begun with other options, or as above.
     public init(
-        resuming folder: String, mechanism: PrivacyMechanism, ledger path: String?, options: String
-    ) throws(DataError) {
+        resuming folder: String, mechanism: PrivacyMechanism, account: LedgerAccount, ledger path: String?,
+        options: String
+    ) throws {
         self.mechanism = mechanism
         self.folder = folder
         guard fileKind(Self.runFile(folder)) == .regular else {
@@ -69,11 +79,19 @@ public final class TrainingRecord {
         }
         ledger = try PrivacyLedger(path: Self.ledgerPath(path, folder))
         id = String(text[..<cut])
-        guard ledger.runs.contains(where: { [id] in $0.id == id }) else {
+        guard let run = ledger.runs.first(where: { [id] in $0.id == id }) else {
             throw DataError(
                 .mismatch, "does not hold the run of \(folder); give the ledger that the run was begun with",
                 at: .init(file: ledger.path))
         }
+        guard run.dataset == account.dataset else {
+            throw DataError(
+                .mismatch, "holds a run on data set \(quoted(run.dataset)); resume it under that name",
+                at: .init(file: folder))
+        }
+        notes = account.notes(on: ledger.runs)
+        let others = ledger.runs.filter { [id] in $0.dataset == account.dataset && $0.id != id }
+        try account.budget?.check(others, and: mechanism, dataset: account.dataset)
     }
 
     /// Charges the next step, durably.
@@ -95,6 +113,15 @@ public final class TrainingRecord {
     public func restore(_ trainer: Trainer) throws(DataError) {
         guard let folder, fileKind(Self.checkpointFile(folder)) != .absent else { return }
         trainer.restore(try TrainingState(path: Self.checkpointFile(folder), like: trainer.state))
+    }
+
+    /// The run that a folder keeps a checkpoint of, as the ledger there knows it; nil if there is none.
+    /// - Throws: `DataError` if the ledger cannot be read.
+    public static func recordedRun(in folder: String) throws(DataError) -> LedgerRun? {
+        guard fileKind(runFile(folder)) == .regular else { return nil }
+        let region = try ByteRegion.map(file: runFile(folder))
+        let text = String(decoding: region.bytes(0, region.count), as: UTF8.self)
+        return try PrivacyLedger.runs(in: folder + "/ledger").first { $0.id == text.prefix { $0 != "\n" } }
     }
 
     private static func runFile(_ folder: String) -> String { folder + "/run" }

@@ -12,12 +12,15 @@ public struct LedgerRun: Sendable, Hashable {
     public let noiseMultiplier: Double
     public let adjacency: Adjacency
     public let unit: String
+    /// Of the data, under a key of the user's; nil if none was given.
+    public let fingerprint: String?
     /// Steps whose noise may have been drawn. Steps that were taken again after a crash count again.
     public internal(set) var charged = 0
 
-    init(id: String, dataset: String, mechanism: PrivacyMechanism) {
+    init(id: String, account: LedgerAccount, mechanism: PrivacyMechanism) {
         self.id = id
-        self.dataset = dataset
+        dataset = account.dataset
+        fingerprint = account.fingerprint
         sampler = mechanism.sampler
         datasetSize = mechanism.datasetSize
         noiseMultiplier = mechanism.noiseMultiplier
@@ -38,6 +41,7 @@ public struct LedgerRun: Sendable, Hashable {
             ("unit", unit),
         ]
         if let largest = sampler.largestBatch { fields.append(("largest-batch", "\(largest)")) }
+        if let fingerprint { fields.append(("fingerprint", fingerprint)) }
         return fields
     }
 
@@ -63,5 +67,6 @@ public struct LedgerRun: Sendable, Hashable {
         noiseMultiplier = noise
         self.adjacency = adjacency
         self.unit = unit
+        fingerprint = fields["fingerprint"]
     }
 }

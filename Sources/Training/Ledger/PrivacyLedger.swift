@@ -57,9 +57,9 @@ public final class PrivacyLedger {
 
     /// Opens a run and returns its name.
     /// - Throws: `DataError` if the record cannot be made durable.
-    public func begin(_ mechanism: PrivacyMechanism, dataset: String) throws(DataError) -> String {
+    public func begin(_ mechanism: PrivacyMechanism, account: LedgerAccount) throws(DataError) -> String {
         let run = LedgerRun(
-            id: String(UInt64.random(in: .min ... .max), radix: 36), dataset: dataset, mechanism: mechanism)
+            id: String(UInt64.random(in: .min ... .max), radix: 36), account: account, mechanism: mechanism)
         try append("run", run.fields)
         runs.append(run)
         return run.id

@@ -9,6 +9,18 @@ struct LedgerReport: Encodable {
         var steps: Int
         var pld: LossDistribution
         var rdp: Renyi
+        var runList: [Run]
+    }
+    /// One run by itself.
+    struct Run: Encodable {
+        var run: String
+        var sampler: String
+        var samplingRate: Double
+        var noiseMultiplier: Double
+        var steps: Int
+        /// Upper bound, by privacy loss distributions.
+        var epsilon: Double
+        var fingerprint: String?
     }
     struct LossDistribution: Encodable {
         var epsilon: Double
@@ -30,7 +42,19 @@ struct LedgerReport: Encodable {
             return DataSet(
                 id: id, runs: runs.count, steps: runs.reduce(0) { $0 + $1.charged },
                 pld: .init(epsilon: enclosure.upper, epsilonLower: enclosure.lower),
-                rdp: .init(epsilon: bound.epsilon, order: bound.order))
+                rdp: .init(epsilon: bound.epsilon, order: bound.order), runList: Self.list(runs, delta: delta))
+        }
+    }
+
+    private static func list(_ runs: [LedgerRun], delta: Double) -> [Run] {
+        var known: [PrivacyEvent: Double] = [:]
+        return runs.map { run in
+            let epsilon = known[run.event] ?? PrivacyLossAccountant([run.event]).epsilon(delta: delta).upper
+            known[run.event] = epsilon
+            return Run(
+                run: run.id, sampler: run.sampler.name, samplingRate: run.sampler.samplingRate,
+                noiseMultiplier: run.noiseMultiplier, steps: run.charged, epsilon: epsilon,
+                fingerprint: run.fingerprint)
         }
     }
 
@@ -39,6 +63,14 @@ struct LedgerReport: Encodable {
         for set in dataSets {
             table.add(set.id, "\(set.runs)", "\(set.steps)", "\(set.pld.epsilon)", "\(set.rdp.epsilon)")
         }
-        return "delta \(delta)\n" + table.text
+        var runs = Table(header: ["run", "data set", "sampler", "q", "sigma", "steps", "epsilon (pld)"])
+        for set in dataSets {
+            for run in set.runList {
+                runs.add(
+                    run.run, set.id, run.sampler, "\(run.samplingRate)", "\(run.noiseMultiplier)", "\(run.steps)",
+                    "\(run.epsilon)")
+            }
+        }
+        return "delta \(delta)\n" + table.text + "\n\n" + runs.text
     }
 }
