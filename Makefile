@@ -2,13 +2,14 @@
 SWIFT_TEST = swift test -c release -Xswiftc -enable-testing
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build demo test bench bench-peers conformance proto format lint
+.PHONY: help setup build demo test kill-trials bench bench-peers conformance proto format lint
 
 help:
 	@echo "make setup         install the Debian packages that the build needs (root or sudo)"
 	@echo "make build         build .build/release/dponnx"
 	@echo "make demo          set up, build, train a CNN privately on Fashion-MNIST and evaluate it"
 	@echo "make test          set up and run every test"
+	@echo "make kill-trials   kill a training at 200 random instants and compare its account with the noise drawn"
 	@echo "make bench         time private training beside ordinary training, every clipping mode"
 	@echo "make bench-peers   time private training beside PyTorch, Opacus and fastDP"
 	@echo "make conformance   run the tests of an installed onnx package: ONNX=<its folder>"
@@ -28,6 +29,9 @@ demo:
 
 test: setup
 	$(SWIFT_TEST)
+
+kill-trials: setup
+	DPONNX_KILL_TRIALS=200 $(SWIFT_TEST) --filter KilledTrainingTests
 
 bench: setup
 	swift build -c release --product dponnx

@@ -91,7 +91,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PrivacyAccountingTests", dependencies: ["PrivacyAccounting"],
-            exclude: ["make_golden.py", "make_loss_golden.py"], swiftSettings: strict),
+            exclude: ["make_golden.py", "make_guessing_golden.py", "make_loss_golden.py"], swiftSettings: strict),
         .testTarget(
             name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
@@ -104,11 +104,15 @@ let package = Package(
             name: "CInterfaceProgram", dependencies: ["CDponnx"], path: "Tests/CInterfaceProgram"),
         .testTarget(
             name: "CInterfaceTests", dependencies: ["CInterface", "CInterfaceProgram", "DPONNX"], swiftSettings: strict),
+        .executableTarget(
+            name: "interrupted-training", dependencies: ["DPONNX"], path: "Tests/InterruptedTraining",
+            swiftSettings: strict),
         .testTarget(
             name: "WeightConversionTests", dependencies: ["DPONNX"], exclude: ["make_models.py"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["dponnx", "DPONNX"], exclude: ["Fixtures", "make_models.py"],
+            name: "CommandLineTests", dependencies: ["dponnx", "interrupted-training", "DPONNX"],
+            exclude: ["Fixtures", "make_models.py"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -1,3 +1,4 @@
+import DPONNX
 import Foundation
 import Testing
 
@@ -122,9 +123,142 @@ import Testing
         #expect(try stepsSpent(ledger) == charged + 4)
     }
 
+    @Test func differentRunsComposeAndAreListed() throws {
+        let ledger = folder.file("ledger")
+        for options in [["--noise-multiplier", "1.5"], ["--noise-multiplier", "3", "--sampler", "full"]] {
+            var arguments = train(6, "--ledger", ledger, "--dataset-id", "people")
+            let noise = arguments.firstIndex(of: "--noise-multiplier")!
+            arguments.removeSubrange(noise...noise + 1)
+            if options.count > 2 {
+                let batch = arguments.firstIndex(of: "--batch-size")!
+                arguments.removeSubrange(batch...batch + 1)
+            }
+            let run = try CommandRun(arguments + options)
+            #expect(run.status == 0, "\(run.errors)")
+        }
+        let set = try #require(try spent(ledger).first)
+        let events = [
+            PrivacyEvent(.poissonSampledGaussian(samplingRate: 0.4, noiseMultiplier: 1.5), count: 6),
+            PrivacyEvent(.poissonSampledGaussian(samplingRate: 1, noiseMultiplier: 3), count: 6),
+        ]
+        let total = PrivacyLossAccountant(events).epsilon(delta: 1e-5).upper
+        #expect((set["pld"] as? [String: Any])?["epsilon"] as? Double == total)
+        let runs = try #require(set["run_list"] as? [[String: Any]])
+        #expect(runs.map { $0["noise_multiplier"] as? Double } == [1.5, 3])
+        for (run, event) in zip(runs, events) {
+            #expect(run["epsilon"] as? Double == PrivacyLossAccountant([event]).epsilon(delta: 1e-5).upper)
+        }
+    }
+
+    @Test func aBudgetHoldsForAllRunsOfADataSet() throws {
+        let ledger = folder.file("ledger")
+        let one = PrivacyEvent(.poissonSampledGaussian(samplingRate: 0.4, noiseMultiplier: 1), count: 8)
+        let budget = "\(PrivacyLossAccountant([one]).epsilon(delta: 1e-5).upper * 1.0001)"
+        func run(_ steps: Int, _ id: String) throws -> CommandRun {
+            try CommandRun(train(steps, "--ledger", ledger, "--dataset-id", id, "--dataset-budget", budget))
+        }
+        #expect(try run(5, "people").status == 0)
+        let refused = try run(4, "people")
+        #expect(refused.status == 64 && refused.errors.contains("3 of its 4 steps would fit"), "\(refused.errors)")
+        // A refused run leaves no trace; another data set has a budget of its own.
+        #expect(try stepsSpent(ledger) == 5)
+        #expect(try run(4, "others").status == 0)
+        #expect(try run(3, "people").status == 0)
+        let spent = try run(1, "people")
+        #expect(spent.status == 64 && spent.errors.contains("not one of its steps"), "\(spent.errors)")
+        #expect(spent.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
+    }
+
+    @Test func fingerprintsTellDataApart() throws {
+        let (ledger, key) = (folder.file("ledger"), folder.file("key"))
+        try Data("sixteen or more bytes".utf8).write(to: URL(fileURLWithPath: key))
+        func run(_ id: String, _ data: String = Samples.data("mlp")) throws -> String {
+            var arguments = train(1, "--ledger", ledger, "--dataset-id", id, "--fingerprint-key", key)
+            arguments[arguments.firstIndex(of: "--data")! + 1] = data
+            let run = try CommandRun(arguments)
+            #expect(run.status == 0, "\(run.errors)")
+            return run.errors
+        }
+        #expect(!(try run("people").contains("fingerprint")))
+        #expect(!(try run("people").contains("fingerprint")))
+        #expect(try run("persons").contains("the same data as 'people'"))
+        let file = try ArrayFile(path: Samples.data("mlp"))
+        let other = folder.file("other.npz")
+        var writer = try ArrayFileWriter(
+            path: other,
+            arrays: [.init(name: "x", type: .float32, shape: [5, 6]), .init(name: "labels", type: .int64, shape: [5])])
+        var values = [Float](repeating: 0, count: 30)
+        let array = try file.array("x")
+        values.withUnsafeMutableBufferPointer { array.gather(rows: Array(0..<5), into: $0) }
+        values[7] += 1
+        try writer.append(values)
+        try writer.append([Int64](repeating: 1, count: 5))
+        try writer.finish()
+        #expect(try run("people", other).contains("another fingerprint"))
+        // HMAC, not a hash: the digest depends on the key.
+        let fingerprints = try PrivacyLedger.runs(in: ledger).map(\.fingerprint)
+        #expect(
+            fingerprints[0]?.count == 64 && fingerprints[0] == fingerprints[1] && fingerprints[0] != fingerprints[3])
+        try Data("another key of some length".utf8).write(to: URL(fileURLWithPath: key))
+        #expect(try run("people").contains("another fingerprint"))
+        try Data("short".utf8).write(to: URL(fileURLWithPath: key))
+        let short = try CommandRun(train(1, "--ledger", ledger, "--dataset-id", "a", "--fingerprint-key", key))
+        #expect(short.status == 65, "\(short.errors)")
+    }
+
+    /// Files of a kibibyte at most: the model or the checkpoint cannot be written.
+    @Test(arguments: [false, true]) func aFullDiskLeavesNothingHalfWritten(checkpoints: Bool) throws {
+        let checkpoint = folder.file("run")
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        let command =
+            [CommandRun.executable.path]
+            + (checkpoints ? train(3, "--checkpoint", checkpoint, "--checkpoint-steps", "1") : train(3))
+        process.arguments = ["-c", "trap '' XFSZ; ulimit -f 2; exec \"$@\"", "sh"] + command
+        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 74)
+        #expect(!FileManager.default.fileExists(atPath: output))
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(left == (checkpoints ? ["run"] : []))
+        guard checkpoints else { return }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: checkpoint).sorted() == ["ledger", "run"])
+        // With room again the run goes on; what was charged stays charged.
+        let charged = try stepsSpent(checkpoint + "/ledger")
+        #expect(charged == 1)
+        let again = try CommandRun(train(3, "--checkpoint", checkpoint, "--resume"))
+        #expect(again.status == 0, "\(again.errors)")
+        #expect(try stepsSpent(checkpoint + "/ledger") == 3)
+    }
+
+    @Test func placesThatCannotBeWrittenAreRefusedBeforeTheFirstStep() throws {
+        let ledger = folder.file("ledger")
+        var arguments = train(2, "--ledger", ledger, "--dataset-id", "a")
+        arguments[arguments.firstIndex(of: "--output")! + 1] = folder.file("none/private.onnx")
+        #expect(try CommandRun(arguments).status == 73)
+        #expect(try CommandRun(train(2, "--checkpoint", folder.file("none/run"))).status == 73)
+        #expect(try CommandRun(train(2, "--log-dir", folder.file("none/logs"))).status == 73)
+        #expect(!FileManager.default.fileExists(atPath: ledger))
+    }
+
+    /// Permissions do not bind the superuser.
+    @Test(.enabled(if: getuid() != 0)) func aFolderThatIsReadOnlyIsRefusedBeforeTheFirstStep() throws {
+        let closed = folder.file("closed")
+        try FileManager.default.createDirectory(
+            atPath: closed, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o555])
+        let ledger = folder.file("ledger")
+        var arguments = train(2, "--ledger", ledger, "--dataset-id", "a")
+        arguments[arguments.firstIndex(of: "--output")! + 1] = closed + "/private.onnx"
+        #expect(try CommandRun(arguments).status == 73)
+        #expect(!FileManager.default.fileExists(atPath: ledger))
+    }
+
     @Test func usage() throws {
         #expect(try CommandRun(train(2, "--ledger", folder.file("l"))).status == 64)
         #expect(try CommandRun(train(2, "--resume")).status == 64)
+        #expect(try CommandRun(train(2, "--dataset-budget", "1")).status == 64)
+        #expect(try CommandRun(train(2, "--fingerprint-key", "k")).status == 64)
         #expect(try CommandRun(train(2, "--checkpoint", folder.file("none"), "--resume")).status == 66)
         #expect(try CommandRun(train(2, "--seed", "1", "--ledger", folder.file("l"), "--dataset-id", "a")).status == 64)
         #expect(try CommandRun("account", "--ledger", folder.file("l"), "--delta", "1e-5").status == 66)
