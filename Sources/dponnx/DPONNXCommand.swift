@@ -11,6 +11,7 @@ struct DPONNXCommand: ParsableCommand {
             """,
         subcommands: [
             CheckCommand.self, RunCommand.self, GradientsCommand.self, VerifyCommand.self, TrainCommand.self,
-            EvaluateCommand.self, ConvertCommand.self, InspectCommand.self, AccountCommand.self, BenchCommand.self,
+            EvaluateCommand.self, ConvertCommand.self, InspectCommand.self, AccountCommand.self, AuditCommand.self,
+            ReportCommand.self, BenchCommand.self,
         ])
 }

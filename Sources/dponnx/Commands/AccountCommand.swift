@@ -10,7 +10,8 @@ struct AccountCommand: ParsableCommand {
             is that of Poisson sampling with add-or-remove-one adjacency. All accountants are printed side by side: pld \
             is the tightest bound, with what no analysis can go below; gdp is an approximation and no guarantee.
 
-            With --ledger the runs recorded there are composed, data set by data set.
+            With --ledger the runs recorded there are composed, data set by data set. --plot draws the curves behind the \
+            numbers.
 
             Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
             """)
@@ -30,18 +31,23 @@ struct AccountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("delta of (epsilon, delta).", valueName: "delta"))
     var delta: Double
 
-    @Option(help: ArgumentHelp("Tell what the runs in a ledger have spent on each data set.", valueName: "file"))
-    var ledger: String?
+    @OptionGroup var account: LedgerArguments
 
     @Option(help: "The method that noise or steps are computed by.")
     var accountant = PrivacyAccountant.pld
+
+    @Option(
+        help: ArgumentHelp(
+            "Write a picture of epsilon over delta and of the trade-off between a distinguisher's errors.",
+            valueName: "file.svg"))
+    var plot: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func validate() throws {
         guard delta > 0, delta < 1 else { throw ValidationError("--delta must lie between 0 and 1") }
-        if ledger != nil {
+        if account.ledger != nil {
             guard samplingRate == nil, noiseMultiplier == nil, steps == nil, epsilon == nil else {
                 throw ValidationError("a ledger says what was run; give --ledger and --delta alone")
             }
@@ -84,8 +90,13 @@ struct AccountCommand: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            if let ledger {
-                let report = LedgerReport(try PrivacyLedger.runs(in: ledger), delta: delta)
+            if let ledger = account.ledger {
+                let runs = try PrivacyLedger.runs(in: ledger)
+                let report = LedgerReport(runs, delta: delta)
+                try draw(
+                    report.dataSets.map { set in
+                        (set.id.isEmpty ? "unnamed" : set.id, runs.filter { $0.dataset == set.id }.map(\.event))
+                    }, "all runs")
                 if json { try printJSON(report) } else { print(report.text) }
                 return
             }
@@ -111,8 +122,16 @@ struct AccountCommand: ParsableCommand {
                 pld: .init(epsilon: enclosure.upper, epsilonLower: enclosure.lower),
                 rdp: .init(epsilon: bound.epsilon, order: bound.order),
                 gdp: .init(epsilon: approximation.epsilon, upperBound: false))
+            try draw(
+                [("this mechanism", [event])],
+                "q \(samplingRate), sigma \(fixed(sigma, 4)), \(count) steps")
             if json { try printJSON(report) } else { printText(report) }
         }
+    }
+
+    private func draw(_ subjects: [(name: String, events: [PrivacyEvent])], _ title: String) throws {
+        guard let plot else { return }
+        try TextFile.write(PrivacyCurves.picture(subjects, title: title), to: plot, ownerOnly: false)
     }
 
     private func printText(_ report: Report) {

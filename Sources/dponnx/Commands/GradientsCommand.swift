@@ -40,7 +40,7 @@ struct GradientsCommand: ParsableCommand {
                 parameters: ParameterMemory(trainable.initialValues()), pool: pool)
             let samples = try engine.accumulate(Array(0..<set.count))
             warn("\(output) is NOT PRIVATE: it holds gradients without noise")
-            try writeArrays(arrays(samples, engine), to: output)
+            try writeArrays(arrays(samples, engine), to: output, permissions: 0o600)
         }
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DPONNX
+import Glibc
 
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -35,12 +36,12 @@ struct RunCommand: ParsableCommand {
 }
 
 /// Writes tensors as arrays of their own element types.
-func writeArrays(_ arrays: [(name: String, value: Constant)], to path: String) throws {
+func writeArrays(_ arrays: [(name: String, value: Constant)], to path: String, permissions: mode_t = 0o666) throws {
     var writer = try ArrayFileWriter(
         path: path,
         arrays: arrays.map {
             .init(name: $0.name, type: $0.value.type.elementType.storedType, shape: $0.value.type.shape)
-        })
+        }, permissions: permissions)
     for array in arrays {
         try writer.append(bytes: UnsafeRawBufferPointer(rebasing: array.value.bytes.prefix(array.value.type.byteCount)))
     }

@@ -20,79 +20,57 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup(title: "Clipping") var clipping: ClippingArguments
     @OptionGroup(title: "Optimization") var optimization: OptimizationArguments
     @OptionGroup(title: "Account and checkpoints") var record: RecordArguments
+    @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsArguments
     @OptionGroup(title: "Resources") var resources: ResourceArguments
 
     @Option(help: ArgumentHelp("The trained model.", valueName: "file"))
     var output: String
-
-    @Option(
-        help: ArgumentHelp(
-            "Data to evaluate the trained model on; results are not covered by epsilon.", valueName: "file"))
-    var validation: String?
-
-    @Flag(help: "Leave out what is computed without noise: losses, clipped shares, counts.")
-    var noPrivateDiagnostics = false
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func validate() throws {
         try privacy.checkStated(mode: clipping.clippingMode)
-        if record.ledger != nil, privacy.seed != nil || clipping.clippingMode == .nonPrivate {
+        if record.account.ledger != nil, privacy.seed != nil || clipping.clippingMode == .nonPrivate {
             throw ValidationError("a ledger accounts for private runs; leave --ledger, or --seed and non-private, out")
-        }
-        if noPrivateDiagnostics, validation != nil {
-            throw ValidationError("--validation is a private diagnostic; leave it or --no-private-diagnostics out")
         }
     }
 
     func run() throws { try reportingFailures { try train() } }
 
     private func train() throws {
-        let pool = resources.makePool()
-        let loaded = try selection.load(model)
-        let loss = try data.specification(for: loaded)
-        let set = try data.load(for: loaded, model.inputOptions)
-        let validationSet = try validation.map { try data.load($0, for: loaded, model.inputOptions) }
-        let names = try selection.names(in: loaded)
-        let clipping = try self.clipping.options(for: names)
-        let trainable = try loaded.trainable(
-            names, for: set, model.inputOptions, dropout: .drawn(seed: privacy.seed))
-        try loaded.refuseToOverwrite(output)
-        if let earlier = loaded.earlierTrainingNote { warn(earlier) }
+        let setup = try TrainingSetup(model, data, selection, privacy, clipping, optimization, resources)
+        let validationSet = try diagnostics.validation.map { try data.load($0, for: setup.loaded, model.inputOptions) }
+        try setup.loaded.refuseToOverwrite(output)
+        if let earlier = setup.loaded.earlierTrainingNote { warn(earlier) }
 
-        let mechanism = try privacy.request.mechanism(rows: set.count, clipping: clipping)
-        let options = TrainingOptions(
-            mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
-            weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
-            averageDecay: optimization.ema)
-        let batchSize = try PhysicalBatch.size(
-            wished: resources.physicalBatchSize, expectedBatchSize: privacy.request.expectedBatchSize(rows: set.count),
-            memoryLimit: resources.memoryBytes, model: trainable, loss: loss, clipping: options.clipping, data: set,
-            pool: pool)
-        let parameters = ParameterMemory(try trainable.initialValues())
-        let sizes = parameters.names.map { "\($0) \(parameters[$0].count)" }
-        let record = try self.record.open(mechanism, options: "\(options) \(loss) \(sizes)")
-        // A seed would repeat the noise of steps that a resumed run takes again.
-        let generator = privacy.request.makeGenerator().stream(UInt64(record?.charged ?? 0))
-        let trainer = try Trainer(
-            trainable, loss: loss, options: options, data: set, physicalBatchSize: batchSize, parameters: parameters,
-            generator: generator, pool: pool, record: record)
-        try record?.restore(trainer)
+        let (mechanism, options) = (setup.mechanism, setup.options)
         let statement = PrivacyStatement(
             mechanism: mechanism, clippingFunction: options.clipping.function.name,
             clippingStyle: options.clipping.style.rawValue, accountant: privacy.accountant,
             delta: privacy.delta ?? 0,
             reasonsNotPrivate: privacy.request.reasonsNotPrivate(mode: options.clipping.mode, mechanism: mechanism))
-        announce(trainer, statement, set)
+        let log = try diagnostics.openLog(statement, isResumed: self.record.resume)
+        let sizes = setup.parameters.names.map { "\($0) \(setup.parameters[$0].count)" }
+        let record = try self.record.open(
+            mechanism, data: setup.data, privacy: privacy, options: "\(options) \(setup.loss) \(sizes)")
+        for line in record?.notes ?? [] { warn(line) }
+        // A seed would repeat the noise of steps that a resumed run takes again.
+        let trainer = try setup.makeTrainer(
+            privacy.request.makeGenerator().stream(UInt64(record?.charged ?? 0)), record: record)
+        try record?.restore(trainer)
+        announce(trainer, statement, setup.data)
         if let record, self.record.resume { announce(record, trainer) }
 
-        let clock = ContinuousClock()
-        let seconds = try clock.measure { try runSteps(trainer, statement, record) } / .seconds(1)
-        try loaded.save(trainer.weights(), statement: statement, to: output)
-        let metrics = try validationSet.map { set in
-            try evaluate(trainer, loaded.trainable(names, for: set, model.inputOptions), loss, set, pool)
+        if let profile = diagnostics.profile {
+            try writeTrace(trainer.engine.profile(Array(0..<setup.data.count)), to: profile)
         }
+
+        let clock = ContinuousClock()
+        let seconds = try clock.measure { try runSteps(trainer, statement, record, log) } / .seconds(1)
+        try setup.loaded.save(trainer.weights(), statement: statement, to: output)
+        let metrics = try validationSet.map { try evaluate(trainer, setup, $0) }
+        if let metrics { try log?.appendValidation(ValidationReport(metrics: MetricsReport(metrics))) }
         try report(trainer, statement, seconds, metrics)
     }
 
@@ -126,16 +104,23 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    private func runSteps(_ trainer: Trainer, _ statement: PrivacyStatement, _ record: TrainingRecord?) throws {
+    private func runSteps(
+        _ trainer: Trainer, _ statement: PrivacyStatement, _ record: TrainingRecord?, _ log: RunLog?
+    ) throws {
         let mechanism = statement.mechanism
         let spent = SpentEpsilon(statement)
         var bar = ProgressBar(
-            steps: mechanism.steps, showsDiagnostics: !noPrivateDiagnostics, epsilon: spent.after)
+            steps: mechanism.steps, showsDiagnostics: !diagnostics.noPrivateDiagnostics, epsilon: spent.after)
         let count = record?.stepsLeft ?? mechanism.steps
         Interruption.watch()
         var lastSaved = ContinuousClock.now
         for taken in stride(from: 1, through: count, by: 1) {
-            bar.show(try trainer.step())
+            let step = try trainer.step()
+            bar.show(step)
+            // The account covers lost steps, which the trainer does not count.
+            let epsilon = log == nil ? nil : spent.after(record?.charged ?? step.step)
+            try log?.append(
+                RunLog.Step(step, epsilon: epsilon, withDiagnostics: !diagnostics.noPrivateDiagnostics))
             let isDue = self.record.checkpointSteps.map { taken % $0 == 0 } ?? (.now - lastSaved > .seconds(300))
             let signal = Interruption.received
             if isDue || signal != nil || taken == count {
@@ -152,14 +137,12 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    private func evaluate(
-        _ trainer: Trainer, _ model: TrainableModel, _ loss: LossSpecification, _ set: DataSet, _ pool: ThreadPool
-    ) throws -> Metrics {
+    private func evaluate(_ trainer: Trainer, _ setup: TrainingSetup, _ set: DataSet) throws -> Metrics {
         let shapes = trainer.engine.parameters.names.map(trainer.engine.shape(of:))
         let weights = zip(trainer.weights(), shapes).map { (name: $0.name, value: Constant($0.values, shape: $1)) }
         return try Evaluator(
-            model, loss: loss, data: set, batchSize: trainer.engine.batchSize, parameters: ParameterMemory(weights),
-            pool: pool
+            setup.loaded.trainable(setup.names, for: set, model.inputOptions), loss: setup.loss, data: set, batchSize: trainer.engine.batchSize,
+            parameters: ParameterMemory(weights), pool: setup.pool
         ).evaluate()
     }
 
@@ -208,7 +191,7 @@ struct TrainCommand: ParsableCommand {
             print("NOT PRIVATE: \(statement.reasonsNotPrivate.joined(separator: "; "))")
         }
         if let metrics {
-            print("on \(validation!), not covered by epsilon:")
+            print("on \(diagnostics.validation!), \(RunLog.stamp):")
             print(MetricsReport(metrics).text)
         }
         print("wrote \(output)")

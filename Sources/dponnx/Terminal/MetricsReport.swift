@@ -1,7 +1,7 @@
 import DPONNX
 
 /// Metrics as they are printed.
-struct MetricsReport: Encodable {
+struct MetricsReport: Codable {
     var samples: Int
     var loss: Double
     var accuracy: Double?
@@ -32,4 +32,10 @@ struct MetricsReport: Encodable {
         if let mae { lines.append("MAE         \(mae)") }
         return lines.joined(separator: "\n")
     }
+}
+
+/// Metrics on validation data as a log keeps them.
+struct ValidationReport: Codable {
+    var stamp = RunLog.stamp
+    var metrics: MetricsReport
 }
