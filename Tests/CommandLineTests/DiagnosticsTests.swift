@@ -131,5 +131,9 @@ import Testing
         let run = try CommandRun("report", checkpoint, "--delta", "1e-5", "--json")
         #expect(run.json?["steps"] as? Int == 12, "\(run.errors)")
         #expect(try mode(checkpoint + "/report.html") == 0o600)
+        try FileManager.default.moveItem(atPath: checkpoint + "/ledger", toPath: folder.file("ledger"))
+        let moved = ["report", checkpoint, "--delta", "1e-5"]
+        #expect(try CommandRun(moved).status == 66)
+        #expect(try CommandRun(moved + ["--ledger", folder.file("ledger")]).status == 0)
     }
 }

@@ -115,13 +115,21 @@ public final class TrainingRecord {
         trainer.restore(try TrainingState(path: Self.checkpointFile(folder), like: trainer.state))
     }
 
-    /// The run that a folder keeps a checkpoint of, as the ledger there knows it; nil if there is none.
-    /// - Throws: `DataError` if the ledger cannot be read.
-    public static func recordedRun(in folder: String) throws(DataError) -> LedgerRun? {
+    /// The run that a folder keeps a checkpoint of, as its ledger knows it; nil if there is none.
+    ///
+    /// - Parameter ledger: path of the ledger; nil for one in the folder.
+    /// - Throws: `DataError` if the ledger cannot be read or does not hold the run.
+    public static func recordedRun(in folder: String, ledger path: String?) throws(DataError) -> LedgerRun? {
         guard fileKind(runFile(folder)) == .regular else { return nil }
         let region = try ByteRegion.map(file: runFile(folder))
-        let text = String(decoding: region.bytes(0, region.count), as: UTF8.self)
-        return try PrivacyLedger.runs(in: folder + "/ledger").first { $0.id == text.prefix { $0 != "\n" } }
+        let id = String(decoding: region.bytes(0, region.count), as: UTF8.self).prefix { $0 != "\n" }
+        let path = ledgerPath(path, folder)
+        guard fileKind(path) == .regular, let run = try PrivacyLedger.runs(in: path).first(where: { $0.id == id })
+        else {
+            throw DataError(
+                .missingInput, "holds no account of the run; give its ledger with --ledger", at: .init(file: path))
+        }
+        return run
     }
 
     private static func runFile(_ folder: String) -> String { folder + "/run" }

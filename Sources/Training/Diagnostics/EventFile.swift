@@ -18,14 +18,16 @@ final class EventFile {
         try append(event)
     }
 
-    /// - Parameter stamp: what TensorBoard shows as the scalars' description.
-    func append(_ scalars: [(tag: String, value: Double)], step: Int, stamp: String?) throws(DataError) {
+    func append(_ figures: [RunLog.Figure], step: Int) throws(DataError) {
         var summary = MessageBytes()
-        for (tag, number) in scalars {
+        for figure in figures {
+            guard let number = figure.value else { continue }
             var value = MessageBytes()
-            value.append(1, tag)
+            value.append(1, figure.tag)
             value.append(2, Float(number))
-            if described.insert(tag).inserted { value.append(9, Self.metadata(stamp)) }
+            if described.insert(figure.tag).inserted {
+                value.append(9, Self.metadata(figure.isDiagnostic ? RunLog.stamp : nil))
+            }
             summary.append(1, value)
         }
         var event = MessageBytes()
@@ -35,6 +37,7 @@ final class EventFile {
         try append(event)
     }
 
+    /// - Parameter stamp: what TensorBoard shows as the scalar's description.
     private static func metadata(_ stamp: String?) -> MessageBytes {
         var plugin = MessageBytes()
         plugin.append(1, "scalars")

@@ -27,6 +27,15 @@ public final class RunLog {
         }
     }
 
+    /// A scalar of a step.
+    struct Figure {
+        var tag: String
+        /// Nil where the step has none: the loss of an empty batch.
+        var value: Double?
+        /// Whether it was computed from the data without noise.
+        var isDiagnostic = false
+    }
+
     private let folder: String
     private let metrics: AppendedFile
     private let events: EventFile
@@ -59,9 +68,7 @@ public final class RunLog {
     /// - Throws: `DataError` if the log cannot be written to.
     public func append(_ step: Step) throws {
         try metrics.append(Array(encoder.encode(step)) + [UInt8(ascii: "\n")])
-        try events.append(
-            step.figures.compactMap { figure in figure.value.map { (figure.tag, $0) } }, step: step.step,
-            stamp: step.diagnostics == nil ? nil : Self.stamp)
+        try events.append(step.figures, step: step.step)
     }
 
     /// Writes `validation.json`.
@@ -87,15 +94,17 @@ public final class RunLog {
 }
 
 extension RunLog.Step: Encodable {
-    /// The scalars of the step; nil where a batch has none.
-    fileprivate var figures: [(tag: String, value: Double?)] {
-        var figures: [(tag: String, value: Double?)] = [("learning_rate", learningRate), ("epsilon", epsilon)]
-        if let diagnostics {
-            figures += [
-                ("loss", diagnostics.loss), ("clipped_share", diagnostics.clippedShare),
-                ("median_norm", diagnostics.medianNorm), ("largest_norm", diagnostics.largestNorm),
-                ("samples", Double(diagnostics.sampleCount)), ("excluded", Double(diagnostics.excludedCount)),
-            ]
+    fileprivate var figures: [RunLog.Figure] {
+        var figures = [
+            RunLog.Figure(tag: "learning_rate", value: learningRate), RunLog.Figure(tag: "epsilon", value: epsilon),
+        ]
+        guard let diagnostics else { return figures }
+        for (tag, value) in [
+            ("loss", diagnostics.loss), ("clipped_share", diagnostics.clippedShare),
+            ("median_norm", diagnostics.medianNorm), ("largest_norm", diagnostics.largestNorm),
+            ("samples", Double(diagnostics.sampleCount)), ("excluded", Double(diagnostics.excludedCount)),
+        ] {
+            figures.append(RunLog.Figure(tag: tag, value: value, isDiagnostic: true))
         }
         return figures
     }
@@ -110,7 +119,7 @@ extension RunLog.Step: Encodable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
         try container.encode(step, forKey: Key(stringValue: "step"))
-        for (tag, value) in figures { try container.encode(value, forKey: Key(stringValue: tag)) }
+        for figure in figures { try container.encode(figure.value, forKey: Key(stringValue: figure.tag)) }
         if diagnostics != nil { try container.encode(RunLog.stamp, forKey: Key(stringValue: "stamp")) }
     }
 }

@@ -23,6 +23,8 @@ struct ReportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("delta at which a folder of --checkpoint tells epsilon.", valueName: "delta"))
     var delta: Double?
 
+    @OptionGroup var account: LedgerArguments
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -46,7 +48,7 @@ struct ReportCommand: ParsableCommand {
     }
 
     private func checkpointPage() throws -> RunPage {
-        guard let recorded = try TrainingRecord.recordedRun(in: folder) else {
+        guard let recorded = try TrainingRecord.recordedRun(in: folder, ledger: account.ledger) else {
             throw DataError(
                 .missingInput, "holds no log of a run; give the folder of --log-dir or --checkpoint",
                 at: .init(file: folder))

@@ -109,18 +109,19 @@ struct TrainCommand: ParsableCommand {
     ) throws {
         let mechanism = statement.mechanism
         let spent = SpentEpsilon(statement)
+        // The account covers lost steps, which the trainer does not count.
+        let epsilon = { (step: Int) in spent.after(record?.charged ?? step) }
         var bar = ProgressBar(
-            steps: mechanism.steps, showsDiagnostics: !diagnostics.noPrivateDiagnostics, epsilon: spent.after)
+            steps: mechanism.steps, showsDiagnostics: !diagnostics.noPrivateDiagnostics, epsilon: epsilon)
         let count = record?.stepsLeft ?? mechanism.steps
         Interruption.watch()
         var lastSaved = ContinuousClock.now
         for taken in stride(from: 1, through: count, by: 1) {
             let step = try trainer.step()
             bar.show(step)
-            // The account covers lost steps, which the trainer does not count.
-            let epsilon = log == nil ? nil : spent.after(record?.charged ?? step.step)
             try log?.append(
-                RunLog.Step(step, epsilon: epsilon, withDiagnostics: !diagnostics.noPrivateDiagnostics))
+                RunLog.Step(
+                    step, epsilon: epsilon(step.step), withDiagnostics: !diagnostics.noPrivateDiagnostics))
             let isDue = self.record.checkpointSteps.map { taken % $0 == 0 } ?? (.now - lastSaved > .seconds(300))
             let signal = Interruption.received
             if isDue || signal != nil || taken == count {
