@@ -1,5 +1,6 @@
 import DPONNX
 import Foundation
+import FoundationXML
 import Testing
 
 /// What the commands print and write when all is well.
@@ -10,7 +11,7 @@ import Testing
 
     @Test func everyCommandHasHelpWithAnExample() throws {
         for command in [
-            "check", "run", "gradients", "verify", "train", "evaluate", "inspect", "account", "bench",
+            "check", "run", "gradients", "verify", "train", "evaluate", "inspect", "account", "audit", "report", "bench",
         ] {
             let run = try CommandRun(command, "--help")
             #expect(run.status == 0)
@@ -34,6 +35,21 @@ import Testing
             let backward = try #require(try CommandRun(arguments).json)
             #expect(abs((backward["noise_multiplier"] as! Double) - 0.7) < 2e-4)
         }
+    }
+
+    @Test func drawsTheCurvesBehindAGuarantee() throws {
+        let plot = folder.file("curves.svg")
+        let run = try CommandRun(
+            "account", "--sampling-rate", "0.01", "--noise-multiplier", "1", "--steps", "100", "--delta", "1e-5",
+            "--plot", plot)
+        #expect(run.status == 0, "\(run.errors)")
+        let picture = try String(contentsOfFile: plot, encoding: .utf8)
+        let document = try XMLDocument(xmlString: picture)
+        #expect(document.rootElement()?.name == "svg")
+        for label in ["epsilon over delta", "delta", "1e-8", "type I error", "type II error"] {
+            #expect(picture.contains(label), "\(label)")
+        }
+        #expect(!picture.contains("nan") && !picture.contains("inf"))
     }
 
     @Test func writesOutputsByName() throws {

@@ -131,7 +131,7 @@ struct AccountCommand: ParsableCommand {
 
     private func draw(_ subjects: [(name: String, events: [PrivacyEvent])], _ title: String) throws {
         guard let plot else { return }
-        try TextFile.write(PrivacyCurves.picture(subjects, title: title), to: plot, ownerOnly: false)
+        try TextFile.write(GuaranteePicture.svg(subjects, title: title), to: plot, ownerOnly: false)
     }
 
     private func printText(_ report: Report) {

@@ -21,10 +21,12 @@ struct TrainingSetup {
         loaded = try selection.load(model)
         loss = try data.specification(for: loaded)
         self.data = try data.load(for: loaded, model.inputOptions)
-        trainable = try loaded.trainable(selection.names(in: loaded), for: self.data, model.inputOptions)
-        let mechanism = try privacy.mechanism(rows: self.data.count, clipping: clipping.options)
+        let names = try selection.names(in: loaded)
+        let clipping = try clipping.options(for: names)
+        trainable = try loaded.trainable(names, for: self.data, model.inputOptions)
+        let mechanism = try privacy.mechanism(rows: self.data.count, clipping: clipping)
         options = TrainingOptions(
-            mechanism: mechanism, clipping: clipping.options, updateRule: optimization.rule,
+            mechanism: mechanism, clipping: clipping, updateRule: optimization.rule,
             weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         physicalBatchSize = try PhysicalBatch.size(
