@@ -11,7 +11,8 @@ import Testing
 
     @Test func everyCommandHasHelpWithAnExample() throws {
         for command in [
-            "check", "run", "gradients", "verify", "train", "evaluate", "inspect", "account", "audit", "report", "bench",
+            "check", "run", "gradients", "verify", "train", "evaluate", "inspect", "account", "audit", "report",
+            "bench",
         ] {
             let run = try CommandRun(command, "--help")
             #expect(run.status == 0)

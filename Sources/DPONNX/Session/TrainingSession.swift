@@ -165,7 +165,8 @@ public final class TrainingSession {
             model: fitted, loss: request.loss, clipping: options.clipping, data: example, pool: pool)
         if let ledger = request.ledger, record == nil {
             record = try TrainingRecord(
-                beginning: mechanism, dataset: ledger.dataset, ledger: ledger.path, folder: nil, options: "")
+                beginning: mechanism, account: LedgerAccount(dataset: ledger.dataset), ledger: ledger.path, folder: nil,
+                options: "")
         }
         trainer = try Trainer(
             fitted, loss: request.loss, options: options, data: example, physicalBatchSize: batchSize,

@@ -53,7 +53,7 @@ struct AuditCommand: ParsableCommand {
     private func audit() throws {
         let setup = try TrainingSetup(model, data, selection, privacy, clipping, optimization, resources)
         let mechanism = setup.mechanism
-        let generator = privacy.makeGenerator()
+        let generator = privacy.request.makeGenerator()
         let trainer = try setup.makeTrainer(generator)
         let weights = setup.parameters.names.reduce(0) { $0 + setup.parameters[$1].count }
         let delta = privacy.delta!

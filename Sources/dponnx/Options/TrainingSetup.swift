@@ -24,14 +24,15 @@ struct TrainingSetup {
         let names = try selection.names(in: loaded)
         let clipping = try clipping.options(for: names)
         trainable = try loaded.trainable(names, for: self.data, model.inputOptions)
-        let mechanism = try privacy.mechanism(rows: self.data.count, clipping: clipping)
+        let mechanism = try privacy.request.mechanism(rows: self.data.count, clipping: clipping)
         options = TrainingOptions(
-            mechanism: mechanism, clipping: clipping, updateRule: optimization.rule,
-            weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
+            mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
+            weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         physicalBatchSize = try PhysicalBatch.size(
             wished: resources.physicalBatchSize,
-            expectedBatchSize: privacy.expectedBatchSize(rows: self.data.count), memoryLimit: resources.memoryBytes,
+            expectedBatchSize: privacy.request.expectedBatchSize(rows: self.data.count),
+            memoryLimit: resources.memoryBytes,
             model: trainable, loss: loss, clipping: options.clipping, data: self.data, pool: pool)
         parameters = ParameterMemory(try trainable.initialValues())
     }
