@@ -56,7 +56,6 @@ import Testing
     @Test func littleNoiseIsFoundOut() throws {
         let result = try audit(noise: 0.1, steps: 1)
         #expect(result.epsilonLowerBound > 2 && result.epsilonLowerBound < result.claimedEpsilon, "\(result)")
-        #expect(result.guesses.correct == result.guesses.guesses)
         // With more canaries than weights some share one.
         let crowded = try audit(noise: 0.1, steps: 1, canaries: 400)
         #expect(crowded.failures.isEmpty && crowded.epsilonLowerBound > 1, "\(crowded)")

@@ -142,7 +142,8 @@ struct TrainCommand: ParsableCommand {
         let shapes = trainer.engine.parameters.names.map(trainer.engine.shape(of:))
         let weights = zip(trainer.weights(), shapes).map { (name: $0.name, value: Constant($0.values, shape: $1)) }
         return try Evaluator(
-            setup.loaded.trainable(setup.names, for: set, model.inputOptions), loss: setup.loss, data: set, batchSize: trainer.engine.batchSize,
+            setup.loaded.trainable(setup.names, for: set, model.inputOptions), loss: setup.loss, data: set,
+            batchSize: trainer.engine.batchSize,
             parameters: ParameterMemory(weights), pool: setup.pool
         ).evaluate()
     }

@@ -3,6 +3,9 @@ import DPONNX
 /// A training as its options describe it, up to the point where it could begin.
 struct TrainingSetup {
     let loaded: LoadedModel
+    /// Parameters that train.
+    let names: [String]
+    /// With Dropout drawing masks where the model has it in training mode.
     let trainable: TrainableModel
     let loss: LossSpecification
     let data: DataSet
@@ -21,9 +24,10 @@ struct TrainingSetup {
         loaded = try selection.load(model)
         loss = try data.specification(for: loaded)
         self.data = try data.load(for: loaded, model.inputOptions)
-        let names = try selection.names(in: loaded)
+        names = try selection.names(in: loaded)
         let clipping = try clipping.options(for: names)
-        trainable = try loaded.trainable(names, for: self.data, model.inputOptions)
+        trainable = try loaded.trainable(
+            names, for: self.data, model.inputOptions, dropout: .drawn(seed: privacy.seed))
         let mechanism = try privacy.request.mechanism(rows: self.data.count, clipping: clipping)
         options = TrainingOptions(
             mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
