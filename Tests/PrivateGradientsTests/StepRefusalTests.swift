@@ -97,4 +97,15 @@ import Testing
         #expect(scale.site == "broadcast" && scale.norm == "instantiate, kept" && scale.siteCount == 1)
         #expect(step.rules.flatMap(\.parameters).sorted() == PrivateModel.tiedEmbedding.parameters.map(\.name).sorted())
     }
+
+    /// Blocks in another order keep the cheap rule; where a row is in two blocks, the norms of both do not add up.
+    @Test func blocksOfOneParameterAreOneTarget() throws {
+        for (model, norm) in [(PrivateModel.reordered, "ghost"), (.reorderedOverlap, "instantiate, kept")] {
+            let forward = try model.forward(batch: 2)
+            let step = try PrivateStep(
+                forward.builder, loss: forward.loss, options: ClippingOptions(mode: .bookKeepingGhost))
+            #expect(step.rules.map(\.parameters) == [["w"]])
+            #expect(step.rules.map(\.norm) == [norm], "\(model.name)")
+        }
+    }
 }

@@ -7,11 +7,20 @@ import TensorGraph
 /// cut into parts), it is the moved tensor, as long as no element of a parameter is seen by two targets.
 struct ParameterTarget {
     let value: ValueID
-    /// Parameters whose gradients are told by this target's.
-    let parameters: [String]
+    /// What it is made of: parameters, or what is cut out of them.
+    let parts: [Part]
     var sites: [any Site]
     /// Outputs of the nodes at which the sites lie.
     var outputs: [ValueID]
+
+    struct Part {
+        let parameter: String
+        /// The parameter, or the result of the node by which this target reads it.
+        let value: ValueID
+    }
+
+    /// Parameters whose gradients are told by this target's.
+    var parameters: [String] { parts.map(\.parameter).reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
 }
 
 extension ParameterTarget {
@@ -41,7 +50,7 @@ extension ParameterTarget {
         var targets: [ParameterTarget] = []
         for use in uses.reversed() {
             targets.append(use.site, at: use.value, output: use.output) {
-                parametersBehind(use.value, in: builder.graph)
+                parametersBehind(use.value, in: builder.graph).map { Part(parameter: $0, value: use.value) }
             }
         }
         return targets
@@ -49,14 +58,12 @@ extension ParameterTarget {
 
     /// Parameters of which some element is seen by two targets, or twice by one: their norms do not add up.
     private static func sharedParameters(_ targets: [ParameterTarget], in graph: Graph) -> Set<String> {
-        var seen: [String: [ParameterTarget]] = [:]
+        var seen: [String: [ValueID]] = [:]
         var shared: Set<String> = []
-        for target in targets {
-            for name in target.parameters {
-                let others = seen[name, default: []]
-                if !others.allSatisfy({ isDisjoint($0.value, target.value, in: graph) }) { shared.insert(name) }
-                seen[name] = others + [target]
-            }
+        for part in targets.flatMap(\.parts) {
+            let others = seen[part.parameter, default: []]
+            if !others.allSatisfy({ isDisjoint($0, part.value, in: graph) }) { shared.insert(part.parameter) }
+            seen[part.parameter] = others + [part.value]
         }
         return shared
     }
@@ -112,15 +119,15 @@ private struct Collector {
     ) throws(GraphError) {
         guard let node = builder.graph.producer(of: value) else {
             guard case .parameter(let name) = builder.graph[value].source else { return }
-            targets.append(site, at: value, output: output) { [name] }
+            targets.append(site, at: value, output: output) { [.init(parameter: name, value: value)] }
             return
         }
         builder.origin = node.origin
         if let earlier = try moved(site, before: node, in: &builder) {
             return try follow(earlier, at: node.inputs[0], output: output, into: &targets, in: &builder)
         }
-        if let names = rearranged(value, in: builder), shared.isDisjoint(with: names) {
-            targets.append(site, at: value, output: output) { names }
+        if let parts = rearranged(value, in: builder), shared.isDisjoint(with: parts.map(\.parameter)) {
+            targets.append(site, at: value, output: output) { parts }
             return
         }
         let pullback = PerSamplePullback(
@@ -148,34 +155,37 @@ private struct Collector {
         return try instantiated.pulledBack(through: node.operation, inputShape: shape, in: &builder)
     }
 
-    /// The parameters that a tensor is made of, if every element of it is an element of one of them; a parameter is
-    /// named twice if it enters twice. Nil if the tensor is more than a rearrangement.
-    private func rearranged(_ value: ValueID, in builder: GraphBuilder) -> [String]? {
-        if case .parameter(let name) = builder.graph[value].source { return [name] }
+    /// What a tensor is made of, if every element of it is an element of a parameter; a parameter that enters twice has
+    /// two parts. Nil if the tensor is more than a rearrangement.
+    private func rearranged(_ value: ValueID, in builder: GraphBuilder) -> [ParameterTarget.Part]? {
+        if case .parameter(let name) = builder.graph[value].source {
+            return [ParameterTarget.Part(parameter: name, value: value)]
+        }
         guard let node = builder.graph.producer(of: value), let move = node.operation as? any ElementMove,
             move.isInjective(
                 inputs: node.inputs.map(builder.type(of:)), constants: node.inputs.map(builder.constant))
         else { return nil }
-        var names: [String] = []
+        var parts: [ParameterTarget.Part] = []
         // Float inputs are the data of a move; a frozen part has no share in the gradient's norm.
         for input in node.inputs where builder.type(of: input).elementType.isFloatingPoint {
             guard let own = rearranged(input, in: builder) else { return nil }
-            names += own
+            let isParameter = own.count == 1 && own[0].value == input && node.inputs.count == 1
+            parts += isParameter ? [ParameterTarget.Part(parameter: own[0].parameter, value: value)] : own
         }
-        return names
+        return parts
     }
 }
 
 extension [ParameterTarget] {
     /// Adds a site to the target of `value`, or a new target.
     fileprivate mutating func append(
-        _ site: any Site, at value: ValueID, output: ValueID, parameters: () -> [String]
+        _ site: any Site, at value: ValueID, output: ValueID, parts: () -> [ParameterTarget.Part]
     ) {
         if let index = firstIndex(where: { $0.value == value }) {
             self[index].sites.append(site)
             self[index].outputs.append(output)
         } else {
-            append(ParameterTarget(value: value, parameters: parameters(), sites: [site], outputs: [output]))
+            append(ParameterTarget(value: value, parts: parts(), sites: [site], outputs: [output]))
         }
     }
 }

@@ -5,7 +5,8 @@ import TensorGraph
 /// Parameters that meet other parameters or constants before they meet data.
 extension PrivateModel {
     static let arithmetic = [
-        partlyFrozen, joinedWithItself, parts, overlappingParts, relativePositions, weightNorm, lowRank,
+        partlyFrozen, joinedWithItself, parts, overlappingParts, reordered, reorderedOverlap, relativePositions,
+        weightNorm, lowRank,
     ]
 
     /// A joined bias whose middle third is a constant, as where keys have no bias.
@@ -58,6 +59,24 @@ extension PrivateModel {
             try builder.matmul(values["x"]!, w, transposingRight: true), axes: [2], keepingAxes: true)
         let sum = try builder.add(try builder.unary(.tanh, first), try builder.multiply(second, third))
         return try builder.squaredLoss(sum, values["y"], axes: [1, 2])
+    }
+
+    /// Blocks of a weight in another order, as where exporters sort the gates of recurrent layers.
+    static let reordered = blocks("reordered blocks", [4..<6, 0..<2, 2..<4])
+    /// Two of the blocks have a row in common.
+    static let reorderedOverlap = blocks("reordered blocks that overlap", [4..<6, 0..<3, 2..<3])
+
+    private static func blocks(_ name: String, _ rows: [Range<Int>]) -> PrivateModel {
+        PrivateModel(
+            name: name, inputs: [.floats("x") { [$0, 3, 4] }, .floats("y") { [$0, 3, 6] }],
+            parameters: [("w", [6, 4])], layers: [["w"]]
+        ) { builder, values throws(GraphError) in
+            var blocks: [ValueID] = []
+            for rows in rows { blocks.append(try builder.slice(values["w"]!, axis: 0, rows)) }
+            let weight = try builder.concatenate(blocks, axis: 0)
+            let hidden = try builder.matmul(values["x"]!, weight, transposingRight: true)
+            return try builder.squaredLoss(try builder.unary(.tanh, hidden), values["y"], axes: [1, 2])
+        }
     }
 
     /// A table of biases read at constant places, some of them several times (Swin's relative positions).
