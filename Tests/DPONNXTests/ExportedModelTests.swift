@@ -27,7 +27,7 @@ import Testing
         let clipping = ClippingOptions(mode: mode, clippingNorm: try exported.oracle("clip_norm")[0])
         let engine = try GradientEngine(
             trainable, loss: LossSpecification(), clipping: clipping, data: data, batchSize: 3,
-            parameters: ParameterMemory(trainable.initialValues()), pool: pool)
+            parameters: trainable.makeParameters(), pool: pool)
         let samples = try engine.accumulate(Array(0..<data.count))
         #expect(largestError(samples.map(\.loss), try exported.oracle("loss")) < 2e-4)
         let norms = try exported.oracle("norms")

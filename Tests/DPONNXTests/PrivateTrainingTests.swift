@@ -29,7 +29,7 @@ import Testing
             schedule: LearningRateSchedule(base: 0.5, totalSteps: steps), averageDecay: average)
         let trainer = try Trainer(
             trainable, loss: LossSpecification(), options: options, data: data, physicalBatchSize: 2,
-            parameters: ParameterMemory(trainable.initialValues()), generator: SeededRandomGenerator(seed: seed),
+            parameters: trainable.makeParameters(), generator: SeededRandomGenerator(seed: seed),
             pool: pool)
         return Run(trainer: trainer, model: model, data: data)
     }

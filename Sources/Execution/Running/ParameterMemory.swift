@@ -6,9 +6,17 @@ public final class ParameterMemory {
     private var buffers: [String: UnsafeMutableBufferPointer<Float>] = [:]
 
     /// Copies the initial values.
-    public init(_ parameters: [(name: String, value: Constant)]) {
-        names = parameters.map(\.name)
-        for (name, value) in parameters {
+    public convenience init(_ parameters: [(name: String, value: Constant)]) {
+        let values = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.value) })
+        self.init(parameters.map(\.name)) { values[$0]! }
+    }
+
+    /// Copies the initial values, of which no more than one need be in memory at a time.
+    /// - Throws: what `load` throws.
+    public init(_ names: [String], load: (String) throws -> Constant) rethrows {
+        self.names = names
+        for name in names {
+            let value = try load(name)
             precondition(value.type.elementType == .float32 && buffers[name] == nil)
             let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: value.type.count)
             _ = buffer.initialize(

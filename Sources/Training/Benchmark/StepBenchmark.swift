@@ -43,7 +43,7 @@ public final class StepBenchmark {
         // What the matrix products' library keeps for itself is not the step's.
         _ = Self.secondsOfProduct(runs: 1, pool)
         residentBefore = Self.residentBytes("VmRSS")
-        let parameters = ParameterMemory(try model.initialValues())
+        let parameters = try model.makeParameters()
         let isPrivate = clipping.mode != .nonPrivate
         // Every row in every step, so that all steps are of one size.
         let mechanism = PrivacyMechanism(

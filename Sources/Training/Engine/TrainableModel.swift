@@ -1,3 +1,4 @@
+public import Execution
 import ONNXFormat
 public import Operators
 public import TensorGraph
@@ -33,8 +34,12 @@ public struct TrainableModel: Sendable {
             sizes.sizes(batchSize: batchSize), reference: sizes.referenceSizes(for: batchSize))
     }
 
-    /// The initial values of the trainable parameters.
-    public func initialValues() throws -> [(name: String, value: Constant)] {
-        try graph.initializers.filter { Set(trainable).contains($0.name) }.map { ($0.name, try $0.load()) }
+    /// Memory for the trainable parameters, with their initial values.
+    /// - Throws: `ONNXFormatError` if one cannot be decoded.
+    public func makeParameters() throws -> ParameterMemory {
+        let tensors = Dictionary(uniqueKeysWithValues: graph.initializers.map { ($0.name, $0) })
+        return try ParameterMemory(graph.initializers.map(\.name).filter(Set(trainable).contains)) {
+            try tensors[$0]!.load()
+        }
     }
 }

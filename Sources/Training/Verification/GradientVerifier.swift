@@ -29,7 +29,7 @@ public struct GradientVerifier {
     ) throws {
         self.data = data
         rows = Array(0..<min(samples, data.count))
-        let parameters = ParameterMemory(try model.initialValues())
+        let parameters = try model.makeParameters()
         let batchSize = try PhysicalBatch.size(
             wished: physicalBatchSize, expectedBatchSize: rows.count, memoryLimit: memoryLimit, model: model,
             loss: loss,

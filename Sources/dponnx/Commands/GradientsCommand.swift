@@ -37,7 +37,7 @@ struct GradientsCommand: ParsableCommand {
                 model: trainable, loss: loss, clipping: clipping, data: set, pool: pool)
             let engine = try GradientEngine(
                 trainable, loss: loss, clipping: clipping, data: set, batchSize: batchSize,
-                parameters: ParameterMemory(trainable.initialValues()), pool: pool)
+                parameters: trainable.makeParameters(), pool: pool)
             let samples = try engine.accumulate(Array(0..<set.count))
             warn("\(output) is NOT PRIVATE: it holds gradients without noise")
             try writeArrays(arrays(samples, engine), to: output, permissions: 0o600)

@@ -16,6 +16,7 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup var model: ModelArguments
     @OptionGroup var data: DataArguments
     @OptionGroup(title: "What trains") var selection: SelectionArguments
+    @OptionGroup(title: "Adapters") var adapters: AdapterArguments
     @OptionGroup(title: "Privacy") var privacy: PrivacyArguments
     @OptionGroup(title: "Clipping") var clipping: ClippingArguments
     @OptionGroup(title: "Optimization") var optimization: OptimizationArguments
@@ -39,7 +40,8 @@ struct TrainCommand: ParsableCommand {
     func run() throws { try reportingFailures { try train() } }
 
     private func train() throws {
-        let setup = try TrainingSetup(model, data, selection, privacy, clipping, optimization, resources)
+        let setup = try TrainingSetup(
+            model, data, selection, privacy, clipping, optimization, resources, adapters: adapters)
         let validationSet = try diagnostics.validation.map { try data.load($0, for: setup.loaded, model.inputOptions) }
         try setup.loaded.refuseToOverwrite(output)
         if let earlier = setup.loaded.earlierTrainingNote { warn(earlier) }
@@ -68,7 +70,8 @@ struct TrainCommand: ParsableCommand {
 
         let clock = ContinuousClock()
         let seconds = try clock.measure { try runSteps(trainer, statement, record, log) } / .seconds(1)
-        try setup.loaded.save(trainer.weights(), statement: statement, to: output)
+        try setup.loaded.save(
+            trainer.weights(), statement: statement, to: output, keepsAdapters: adapters.keepAdapter)
         let metrics = try validationSet.map { try evaluate(trainer, setup, $0) }
         if let metrics { try log?.appendValidation(ValidationReport(metrics: MetricsReport(metrics))) }
         try report(trainer, statement, seconds, metrics)

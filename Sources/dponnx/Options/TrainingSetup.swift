@@ -18,13 +18,14 @@ struct TrainingSetup {
 
     init(
         _ model: ModelArguments, _ data: DataArguments, _ selection: SelectionArguments, _ privacy: PrivacyArguments,
-        _ clipping: ClippingArguments, _ optimization: OptimizationArguments, _ resources: ResourceArguments
+        _ clipping: ClippingArguments, _ optimization: OptimizationArguments, _ resources: ResourceArguments,
+        adapters: AdapterArguments? = nil
     ) throws {
         pool = resources.makePool()
-        loaded = try selection.load(model)
+        let unadapted = try selection.load(model)
+        (loaded, names) = try adapters?.apply(to: unadapted, selection) ?? (unadapted, selection.names(in: unadapted))
         loss = try data.specification(for: loaded)
         self.data = try data.load(for: loaded, model.inputOptions)
-        names = try selection.names(in: loaded)
         let clipping = try clipping.options(for: names)
         trainable = try loaded.trainable(
             names, for: self.data, model.inputOptions, dropout: .drawn(seed: privacy.seed))
@@ -38,7 +39,7 @@ struct TrainingSetup {
             expectedBatchSize: privacy.request.expectedBatchSize(rows: self.data.count),
             memoryLimit: resources.memoryBytes,
             model: trainable, loss: loss, clipping: options.clipping, data: self.data, pool: pool)
-        parameters = ParameterMemory(try trainable.initialValues())
+        parameters = try trainable.makeParameters()
     }
 
     func makeTrainer(_ generator: any RandomGenerator, record: TrainingRecord? = nil) throws -> Trainer {
