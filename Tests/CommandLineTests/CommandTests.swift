@@ -90,6 +90,26 @@ import Testing
         #expect(file.keys.count == 7)
     }
 
+    @Test func trainsAdapters() throws {
+        let arguments = [
+            "train", Samples.model("bert_torchscript"), "--data", Samples.data("bert_torchscript"),
+            "--noise-multiplier", "1", "--delta", "1e-2", "--dataset-size", "5", "--batch-size", "3", "--steps", "2",
+        ]
+        for (option, count) in [(nil, 0), ("--keep-adapter", 3)] as [(String?, Int)] {
+            let output = folder.file("adapted.onnx")
+            let train = try CommandRun(
+                arguments + ["--adapter", "lora:rank=2,alpha=4:*pooler*", "--output", output]
+                    + (option.map { [$0] } ?? []))
+            #expect(train.status == 0, "\(train.errors)")
+            let file = try ONNXModel(path: output)
+            #expect(file.graph.initializers.count { $0.name.contains(".lora_") } == count)
+        }
+        let output = ["--output", folder.file("none.onnx")]
+        #expect(try CommandRun(arguments + output + ["--keep-adapter"]).status == 64)
+        #expect(try CommandRun(arguments + output + ["--adapter", "lora:rank=0"]).status == 64)
+        #expect(try CommandRun(arguments + output + ["--adapter", "lora:rank=2:no.such"]).status == 64)
+    }
+
     @Test func trainsEvaluatesAndInspects() throws {
         let output = folder.file("private.onnx")
         let before = try Data(contentsOf: URL(fileURLWithPath: Samples.model("mlp")))
