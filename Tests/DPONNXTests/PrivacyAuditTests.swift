@@ -30,7 +30,7 @@ import Testing
             mechanism: mechanism(halved ? noise / 2 : noise), clipping: ClippingOptions(), updateRule: .sgd,
             schedule: LearningRateSchedule(base: 0.1, totalSteps: steps))
         if let norm { options.clipping.clippingNorm = norm }
-        let parameters = ParameterMemory(try trainable.initialValues())
+        let parameters = try trainable.makeParameters()
         let trainer = try Trainer(
             trainable, loss: LossSpecification(), options: options, data: data, physicalBatchSize: 2,
             parameters: parameters, generator: generator, pool: ThreadPool(threads: 1))

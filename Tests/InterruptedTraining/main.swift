@@ -50,7 +50,7 @@ let trainer = try Trainer(
     options: TrainingOptions(
         mechanism: mechanism, clipping: ClippingOptions(), updateRule: .sgd,
         schedule: LearningRateSchedule(base: 0.1, totalSteps: steps)), data: data, physicalBatchSize: 2,
-    parameters: ParameterMemory(trainable.initialValues()), generator: CountingGenerator(counter: nil),
+    parameters: trainable.makeParameters(), generator: CountingGenerator(counter: nil),
     pool: ThreadPool(threads: 1), record: record)
 try record.restore(trainer)
 while record.stepsLeft > 0 {
