@@ -2,13 +2,16 @@
 SWIFT_TEST = swift test -c release -Xswiftc -enable-testing
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build demo test kill-trials bench bench-peers conformance proto format lint
+.PHONY: help setup build library wheel demo test test-python kill-trials bench bench-peers conformance proto format lint
 
 help:
 	@echo "make setup         install the Debian packages that the build needs (root or sudo)"
 	@echo "make build         build .build/release/dponnx"
+	@echo "make library       build .build/library/libdponnx.so for C (header: Sources/CDponnx/include/dponnx.h)"
+	@echo "make wheel         build the Python package into python/dist"
 	@echo "make demo          set up, build, train a CNN privately on Fashion-MNIST and evaluate it"
 	@echo "make test          set up and run every test"
+	@echo "make test-python   run the tests of the Python package, where pytest and PyTorch are installed"
 	@echo "make kill-trials   kill a training at 200 random instants and compare its account with the noise drawn"
 	@echo "make bench         time private training beside ordinary training, every clipping mode"
 	@echo "make bench-peers   time private training beside PyTorch, Opacus and fastDP"
@@ -22,6 +25,12 @@ setup:
 build: setup
 	swift build -c release --product dponnx
 
+library: setup
+	@scripts/library.sh
+
+wheel: setup
+	python3 -m pip wheel --no-deps --wheel-dir python/dist ./python
+
 demo:
 	@scripts/setup.sh dataset-fashion-mnist
 	swift build -c release --product dponnx
@@ -32,6 +41,9 @@ test: setup
 
 kill-trials: setup
 	DPONNX_KILL_TRIALS=200 $(SWIFT_TEST) --filter KilledTrainingTests
+
+test-python: library
+	cd python && python3 -m pytest
 
 bench: setup
 	swift build -c release --product dponnx

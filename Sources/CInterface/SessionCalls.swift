@@ -53,13 +53,9 @@ public func weights(
     guarded(session) {
         let name = String(cString: try required(name, "name"))
         let target = try required(values, "values")
-        guard let found = $0.weights().first(where: { $0.name == name }) else {
-            throw UsageError("no trainable tensor is named '\(name)'")
-        }
-        guard found.values.count == count else {
-            throw UsageError("'\(name)' has \(found.values.count) elements, not \(count)")
-        }
-        found.values.withUnsafeBufferPointer { target.update(from: $0.baseAddress!, count: count) }
+        let found = try $0.weights(of: name)
+        guard found.count == count else { throw UsageError("'\(name)' has \(found.count) elements, not \(count)") }
+        found.withUnsafeBufferPointer { if count > 0 { target.update(from: $0.baseAddress!, count: count) } }
     }
 }
 

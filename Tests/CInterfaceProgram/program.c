@@ -52,6 +52,9 @@ int program_errors(const program_data *data, const char *mixing_model, char *fai
     EXPECT(dponnx_open(data->model, "{\"batch_size\": \"many\"}", &session) == DPONNX_USAGE);
     EXPECT(dponnx_open(data->model, "{\"trainable\": [\"no*\"]}", &session) == DPONNX_USAGE);
     EXPECT(dponnx_open(NULL, NULL, &session) == DPONNX_USAGE);
+    EXPECT(dponnx_open(data->model, "{\"clipping_style\": \"grouped\"}", &session) == DPONNX_USAGE);
+    const char *groups = "{\"clipping_style\": \"grouped\", \"clip_groups\": {\"0.*\": 1, \"2.*\": 0.5}}";
+    EXPECT(dponnx_open(data->model, groups, &session) == DPONNX_USAGE && strstr(dponnx_last_error(), "4."));
     EXPECT(dponnx_describe(NULL, NULL) == DPONNX_USAGE);
 
     char *json = NULL;

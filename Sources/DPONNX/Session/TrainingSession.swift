@@ -222,6 +222,13 @@ public final class TrainingSession {
         trainer?.weights() ?? parameters.names.map { ($0, Array(parameters[$0])) }
     }
 
+    /// The same of one of `trainable`.
+    /// - Throws: `UsageError` if the tensor does not train.
+    public func weights(of name: String) throws(UsageError) -> [Float] {
+        guard trainable.contains(name) else { throw UsageError("no trainable tensor is named '\(name)'") }
+        return trainer?.weights(of: name) ?? Array(parameters[name])
+    }
+
     /// Why nothing is guaranteed; empty if epsilon holds.
     public var reasonsNotPrivate: [String] {
         guard let mechanism else { return [] }

@@ -120,10 +120,15 @@ public final class Trainer {
 
     /// The weights to export: the moving average if there is one, else the last ones.
     public func weights() -> [(name: String, values: [Float])] {
-        parameters.names.enumerated().map { index, name in
-            if let average, average.updateCount > 0 { return (name, average.average(of: index)) }
-            return (name, Array(parameters[name]))
+        parameters.names.map { ($0, weights(of: $0)) }
+    }
+
+    /// The same of one parameter.
+    public func weights(of name: String) -> [Float] {
+        if let average, average.updateCount > 0 {
+            return average.average(of: parameters.names.firstIndex(of: name)!)
         }
+        return Array(parameters[name])
     }
 
     var state: TrainingState {
