@@ -7,7 +7,6 @@ import importlib.util
 import inspect
 import io
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -206,9 +205,3 @@ def _quiet() -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]
-
-
-def remove(path: str) -> None:
-    for name in (path, path + ".data"):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(name)
