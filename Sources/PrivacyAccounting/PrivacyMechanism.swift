@@ -83,6 +83,9 @@ public struct PrivacyMechanism: Hashable, Sendable {
     /// The privacy unit unless rows are grouped: one entry along the data's first axis.
     public static let rowUnit = "one row of axis 0"
 
+    /// The privacy unit where rows with one value of an array are grouped.
+    public static func groupUnit(_ key: String) -> String { "all rows with one value of '\(key)'" }
+
     /// - Precondition: the sampling rate lies in 0...1, `clippingNorm` is positive, `noiseMultiplier` is finite
     ///   and not negative, `clippingNorm` is finite unless `noiseMultiplier` is 0, `steps` is not negative and
     ///   `datasetSize` is positive.

@@ -68,9 +68,9 @@ import Testing
             #expect(data["x"].shape == [2, 4])
             #expect(data["x"].doubles == [1, 2, 3, 4, 5, 6, 7, 8.5])
         }
-        let grouped = try DataSet(file, inputs: [.init(name: "x")], additionalKeys: ["b"])
+        let grouped = try DataSet(file, inputs: [.init(name: "x")], groupKey: "b")
         #expect(grouped["x"].shape == [2, 3])
-        #expect(grouped["b"].doubles == [1, 5])
+        #expect(grouped.groups?.rows == [[0], [1]])
         let named = try DataSet(
             file, inputs: [.init(name: "a", sampleShape: [1]), .init(name: "c", sampleShape: [2])])
         #expect(named["a"].shape == [2, 1])

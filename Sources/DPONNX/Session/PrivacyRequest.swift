@@ -64,15 +64,19 @@ public struct PrivacyRequest: Sendable, Hashable {
         }
     }
 
-    /// The expected batch size for data of `rows` rows.
-    public func expectedBatchSize(rows: Int) -> Int { batchSize ?? (sampler == .full ? datasetSize ?? rows : 256) }
+    /// The expected batch size for data of so many samples.
+    public func expectedBatchSize(samples: Int) -> Int {
+        batchSize ?? (sampler == .full ? datasetSize ?? samples : 256)
+    }
 
-    /// The mechanism for data of `rows` rows.
+    /// The mechanism for data of so many samples: rows, or groups of rows of one value in the array `groupKey`.
     /// - Throws: `UsageError` if the batch is larger than the data set, or the data larger than the sampler's analysis
     ///   allows for.
-    public func mechanism(rows: Int, clipping: ClippingOptions) throws(UsageError) -> PrivacyMechanism {
-        let size = datasetSize ?? rows
-        let batchSize = expectedBatchSize(rows: rows)
+    public func mechanism(samples: Int, groupKey: String? = nil, clipping: ClippingOptions) throws(UsageError)
+        -> PrivacyMechanism
+    {
+        let size = datasetSize ?? samples
+        let batchSize = expectedBatchSize(samples: samples)
         try require(
             batchSize <= size,
             "--batch-size \(batchSize) exceeds the \(size) samples of the data set; choose a smaller one")
@@ -84,8 +88,8 @@ public struct PrivacyRequest: Sendable, Hashable {
             case .full: .full
             }
         try require(
-            rows <= size || !batches.presumesDatasetSize,
-            "the data have \(rows) rows, more than the declared \(size), which the analysis of --sampler \(sampler.rawValue) presumes; raise --dataset-size"
+            samples <= size || !batches.presumesDatasetSize,
+            "the data have \(samples) \(groupKey == nil ? "rows" : "groups"), more than the declared \(size), which the analysis of --sampler \(sampler.rawValue) presumes; raise --dataset-size"
         )
         let count = steps ?? Int(((epochs ?? 1) * Double(size) / Double(batchSize)).rounded(.up))
         let isPrivate = clipping.mode != .nonPrivate
@@ -97,7 +101,8 @@ public struct PrivacyRequest: Sendable, Hashable {
         return PrivacyMechanism(
             sampler: batches, clippingNorm: isPrivate ? clipping.clippingNorm : .infinity,
             noiseMultiplier: sigma, steps: count, datasetSize: size,
-            adjacency: datasetSize == nil ? .zeroOut : .addOrRemoveOne)
+            adjacency: datasetSize == nil ? .zeroOut : .addOrRemoveOne,
+            unit: groupKey.map(PrivacyMechanism.groupUnit) ?? PrivacyMechanism.rowUnit)
     }
 
     public func makeGenerator() -> any RandomGenerator {

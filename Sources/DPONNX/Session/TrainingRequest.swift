@@ -60,7 +60,7 @@ public struct TrainingRequest: Sendable {
             throw UsageError(
                 "the number of rows is not known: declare it with --dataset-size, or give the data's with --rows")
         }
-        return try privacy.mechanism(rows: rows, clipping: clipping)
+        return try privacy.mechanism(samples: rows, clipping: clipping)
     }
 
     var memoryBytes: Int { memoryLimit ?? sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) / 2 }

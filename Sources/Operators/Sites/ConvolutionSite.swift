@@ -66,6 +66,27 @@ public struct ConvolutionSite: Site {
             try builder.emit(ConvolutionContraction(geometry, weightShape: weightShape), x, g, factors), gradientShape)
     }
 
+    /// Images side by side on one more spatial axis, along which the kernel has one tap.
+    public func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site {
+        guard weightShape.count < 5 else {
+            let instantiated = PerSampleSite(
+                gradients: try perSampleGradients(in: &builder), shape: gradientShape, rule: ruleName)
+            return try instantiated.joiningSamples(count, in: &builder)
+        }
+        var joined: [ValueID] = []
+        for value in [x, g] {
+            let shape = builder.shape(of: value)
+            let apart = try builder.view(value, [shape[0] / count, count] + shape[1...])
+            joined.append(try builder.transpose(apart, [0, 2, 1] + Array(3..<shape.count + 1)))
+        }
+        let stacked = ConvolutionGeometry(
+            groups: geometry.groups, strides: [1] + geometry.strides, dilations: [1] + geometry.dilations,
+            padsBegin: [0] + geometry.padsBegin, padsEnd: [0] + geometry.padsEnd)
+        return ConvolutionSite(
+            x: joined[0], g: joined[1], geometry: stacked,
+            weightShape: Array(weightShape[..<2]) + [1] + weightShape[2...], gradientShape: gradientShape, in: builder)
+    }
+
     public func pulledBack(through operation: any Operation, inputShape: [Int], in builder: inout GraphBuilder)
         throws(GraphError) -> (any Site)?
     {

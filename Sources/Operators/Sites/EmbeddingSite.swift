@@ -58,6 +58,15 @@ public struct EmbeddingSite: Site {
             try builder.emit(EmbeddingContraction(rows: rows), indices, gradients, factors), gradientShape)
     }
 
+    /// The reads of all samples joined are reads of one.
+    public func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site {
+        let batch = builder.shape(of: indices)[0] / count
+        return EmbeddingSite(
+            indices: try builder.view(indices, [batch, count * positions]),
+            gradients: try builder.view(gradients, [batch, count * positions, width]), rows: rows,
+            gradientShape: gradientShape, in: builder)
+    }
+
     /// Several reads of one table are one read of all positions.
     public func merged(with others: [any Site], in builder: inout GraphBuilder) throws(GraphError) -> (any Site)? {
         var allIndices = [indices]

@@ -66,6 +66,17 @@ public struct LinearSite: Site {
 }
 
 extension LinearSite {
+    /// The positions of all samples joined are positions of one.
+    public func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site {
+        var joined: [ValueID] = []
+        for value in [x, g] {
+            let shape = builder.shape(of: value)
+            joined.append(try builder.view(value, [shape[0] / count, count * shape[1], shape[2]]))
+        }
+        return LinearSite(
+            x: joined[0], g: joined[1], isTransposed: isTransposed, gradientShape: gradientShape, in: builder)
+    }
+
     /// Several uses of one matrix are one use with the positions of all (ALGORITHMS, shared parameters).
     public func merged(with others: [any Site], in builder: inout GraphBuilder) throws(GraphError) -> (any Site)? {
         var lefts = [left]

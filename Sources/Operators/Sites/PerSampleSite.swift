@@ -28,6 +28,12 @@ public struct PerSampleSite: Site {
         try builder.emit(WeightedSum(), factors, gradients)
     }
 
+    public func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site {
+        let batch = builder.shape(of: gradients)[0] / count
+        let apart = try builder.view(gradients, [batch, count] + gradientShape)
+        return PerSampleSite(gradients: try builder.sum(apart, axes: [1]), shape: gradientShape, rule: ruleName)
+    }
+
     public func merged(with others: [any Site], in builder: inout GraphBuilder) throws(GraphError) -> (any Site)? {
         var sum = gradients
         for other in others {
@@ -52,5 +58,14 @@ public struct PerSampleSite: Site {
             return nil
         }
         return PerSampleSite(gradients: moved, shape: inputShape, rule: ruleName)
+    }
+}
+
+extension Site {
+    /// Instantiates every sample's gradient and adds up those that are joined.
+    public func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site {
+        let instantiated = PerSampleSite(
+            gradients: try perSampleGradients(in: &builder), shape: gradientShape, rule: ruleName)
+        return try instantiated.joiningSamples(count, in: &builder)
     }
 }

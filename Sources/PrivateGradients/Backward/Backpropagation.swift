@@ -31,6 +31,16 @@ struct Backpropagation {
         }
     }
 
+    /// Takes every `count` consecutive samples as one.
+    mutating func joinSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) {
+        if count == 1 { return }
+        for index in uses.indices {
+            let use = uses[index]
+            let joined = try use.site.joiningSamples(count, in: &builder)
+            uses[index] = ParameterUse(value: use.value, output: use.output, site: joined)
+        }
+    }
+
     private mutating func visit(_ node: Node, _ builder: inout GraphBuilder) throws(GraphError) {
         guard node.outputs.contains(where: { contributions[$0] != nil }),
             node.outputs.contains(where: { builder.graph[$0].batch != .free })

@@ -9,6 +9,8 @@ struct PerSamplePullback {
     /// [B] + the output's shape.
     let gradients: ValueID
 
+    private func batchSize(in builder: GraphBuilder) -> Int { builder.shape(of: gradients)[0] }
+
     /// [B] + the input's shape; nil if no gradient flows.
     func gradients(ofInput index: Int, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
         let shape = builder.shape(of: node.inputs[index])
@@ -19,10 +21,10 @@ struct PerSamplePullback {
                 gradients, axis: operation.axis + 1, start..<start + shape[operation.axis])
         case let operation as Slicing:
             let placement = SlicePlacement(
-                starts: [0] + operation.starts, steps: [1] + operation.steps, shape: [builder.batchSize] + shape)
+                starts: [0] + operation.starts, steps: [1] + operation.steps, shape: [batchSize(in: builder)] + shape)
             return try builder.emit(placement, gradients)
         case let operation as Gathering where index == 0:
-            let adjoint = GatheringAdjoint(axis: operation.axis + 1, shape: [builder.batchSize] + shape)
+            let adjoint = GatheringAdjoint(axis: operation.axis + 1, shape: [batchSize(in: builder)] + shape)
             return try builder.emit(adjoint, gradients, node.inputs[1])
         case is Broadcasting:
             return try summed(gradients, to: shape, in: &builder)
@@ -46,8 +48,8 @@ struct PerSamplePullback {
     private func summed(_ full: ValueID, to shape: [Int], in builder: inout GraphBuilder) throws(GraphError) -> ValueID
     {
         let padded = shape.leftPadded(toRank: builder.shape(of: value).count)
-        let sum = try builder.sum(full, toBroadcastable: [builder.batchSize] + padded)
-        return try builder.view(sum, [builder.batchSize] + shape)
+        let sum = try builder.sum(full, toBroadcastable: [batchSize(in: builder)] + padded)
+        return try builder.view(sum, [batchSize(in: builder)] + shape)
     }
 
     /// The operation's own gradient rule, once for each sample.
@@ -56,7 +58,7 @@ struct PerSamplePullback {
     {
         let outputShape = builder.shape(of: value)
         var results: [ValueID] = []
-        for sample in 0..<builder.batchSize {
+        for sample in 0..<batchSize(in: builder) {
             let own = try builder.view(
                 try builder.slice(gradients, axis: 0, sample..<sample + 1), outputShape)
             guard

@@ -36,12 +36,15 @@ struct TargetNorm {
     /// What is contracted: kept per-sample gradients or sites.
     let contracted: [any Site]
 
-    init(_ target: ParameterTarget, mode: ClippingMode, in builder: inout GraphBuilder) throws(GraphError) {
+    /// - Parameter batchSize: number of samples that the sites tell apart.
+    init(_ target: ParameterTarget, mode: ClippingMode, batchSize: Int, in builder: inout GraphBuilder)
+        throws(GraphError)
+    {
         let sites = try Self.merged(target.sites, in: &builder)
         if sites.count == 1 {
             let site = sites[0]
             siteRule = site.ruleName
-            switch Self.preferred(site, mode, builder.batchSize) {
+            switch Self.preferred(site, mode, batchSize) {
             case .ghost:
                 if let norms = try site.ghostNorms(in: &builder) {
                     (squares, rule, contracted) = (norms, .ghost, [site])

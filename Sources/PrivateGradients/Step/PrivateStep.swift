@@ -5,9 +5,15 @@ public import TensorGraph
 ///
 /// Inputs are the model's, the targets, and `PrivateStep.weights`; outputs are the names below. Norms, factors and sums
 /// cover the samples of weight 1; a logical batch adds up the sums of several runs.
+///
+/// A sample may be made of several consecutive rows of the model's batch (all rows of a user, say). Its loss is then the sum
+/// of its rows' losses times `PrivateStep.rowWeights`, and norms are those of that loss's gradient.
 public struct PrivateStep: Sendable {
     /// Input [B]: 1 for a sample, 0 for padding.
     public static let weights = "dponnx.weights"
+    /// Input [B * rows per sample], where that is more than one: the share of a row in its sample's loss. A row of share 0
+    /// repeats another one of its sample.
+    public static let rowWeights = "dponnx.row-weights"
     /// Output [B]: each sample's loss.
     public static let losses = "dponnx.losses"
     /// Output [B]: norm of each sample's gradient with respect to all trainable parameters.
@@ -38,22 +44,28 @@ public struct PrivateStep: Sendable {
 
     /// - Parameters:
     ///   - builder: holds the forward graph with its loss.
-    ///   - loss: one loss per sample, [B].
+    ///   - loss: one loss per row, [B * rowsPerSample].
+    ///   - rowsPerSample: consecutive rows that form one sample.
     /// - Throws: `GraphError` `mixesSamples` naming the node at which samples meet, `unsupported` for a node without a
     ///   gradient or per-sample rule, `invalid` if nothing trainable reaches the loss.
-    public init(_ builder: GraphBuilder, loss: ValueID, options: ClippingOptions) throws(GraphError) {
+    public init(_ builder: GraphBuilder, loss rowLosses: ValueID, options: ClippingOptions, rowsPerSample: Int = 1)
+        throws(GraphError)
+    {
         var builder = builder
-        try Self.checkIndependence(of: loss, in: builder)
-        let batchSize = builder.batchSize
-        precondition(builder.type(of: loss) == TensorType(.float32, [batchSize]), "a loss has one entry per sample")
+        try Self.checkIndependence(of: rowLosses, in: builder)
+        let rowCount = builder.batchSize
+        precondition(rowCount % rowsPerSample == 0, "the rows of the last sample are not complete")
+        let batchSize = rowCount / rowsPerSample
+        precondition(builder.type(of: rowLosses) == TensorType(.float32, [rowCount]), "a loss has one entry per row")
         let forwardNodeCount = builder.graph.nodes.count
         builder.followsBatch = false
         builder.origin = Origin(operatorType: "private step", name: "")
         let weights = builder.addInput(Self.weights, TensorType(.float32, [batchSize]), batch: nil)
-        let ones = builder.addConstant(Constant([Float](repeating: 1, count: batchSize)))
-
-        let backward = try Backpropagation(
-            from: loss, seed: ones, forwardNodeCount: forwardNodeCount, in: &builder)
+        let rows = try SampleRows(rowsPerSample, losses: rowLosses, in: &builder)
+        let loss = rows.sampleLosses
+        var backward = try Backpropagation(
+            from: rowLosses, seed: rows.shares, forwardNodeCount: forwardNodeCount, in: &builder)
+        try backward.joinSamples(rowsPerSample, in: &builder)
         let isPrivate = options.mode != .nonPrivate
         let groupOfParameter = try GroupAssignment.groupOfParameter(options, in: builder.graph)
         let targets =
@@ -69,7 +81,9 @@ public struct PrivateStep: Sendable {
         var terms: [ContractionTerm] = []
         if isPrivate {
             var norms: [TargetNorm] = []
-            for target in targets { norms.append(try TargetNorm(target, mode: options.mode, in: &builder)) }
+            for target in targets {
+                norms.append(try TargetNorm(target, mode: options.mode, batchSize: batchSize, in: &builder))
+            }
             for (target, norm) in zip(targets, norms) {
                 rules.append(Rule(target, site: norm.siteRule, norm: norm.rule.rawValue))
             }
@@ -100,8 +114,10 @@ public struct PrivateStep: Sendable {
             // A further backward pass per group carries the factors in its seed; its contraction only leaves samples
             // out.
             for (names, factor) in zip(groups.parameters, factors) {
-                let reweighted = try Backpropagation(
-                    from: loss, seed: factor, forwardNodeCount: forwardNodeCount, in: &builder)
+                var reweighted = try Backpropagation(
+                    from: rowLosses, seed: try rows.shares(times: factor, in: &builder),
+                    forwardNodeCount: forwardNodeCount, in: &builder)
+                try reweighted.joinSamples(rowsPerSample, in: &builder)
                 let terms = try ContractionTerm.all(
                     ParameterTarget.unmoved(reweighted.uses, in: builder),
                     factors: try builder.emit(TakesPart(), factor), in: &builder)

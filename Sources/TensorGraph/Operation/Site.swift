@@ -25,6 +25,9 @@ public protocol Site: Sendable {
     /// One site whose G_i is the sum over `self` and `others`, if there is an exact rule for it.
     func merged(with others: [any Site], in builder: inout GraphBuilder) throws(GraphError) -> (any Site)?
 
+    /// The site with every `count` consecutive samples taken as one, whose gradient is the sum of theirs.
+    func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site
+
     /// Per-sample inner products <G_i, G'_i> with a site of the same shape: [B], float64, if there is an exact rule.
     func innerProducts(with other: any Site, in builder: inout GraphBuilder) throws(GraphError) -> ValueID?
 

@@ -31,9 +31,10 @@ public struct ArrayFile: Sendable {
         case csv(CSVTable, CSVColumns)
     }
 
-    /// Opens a file, taking its format from its name. Throws `DataError` when it is missing, damaged or of no known
+    /// Opens a file, taking its format from its name. A column of a .csv called `textColumn` is no key: its fields are kept
+    /// as text, to group rows by. Throws `DataError` when it is missing, damaged or of no known
     /// format.
-    public init(path: String) throws(DataError) {
+    public init(path: String, textColumn: String? = nil) throws(DataError) {
         let place = DataError.Place(file: path)
         let kind = fileKind(path)
         let format = kind == .folder ? .idx : Self.format(ofName: path)
@@ -64,7 +65,7 @@ public struct ArrayFile: Sendable {
             keys = index.tensors.map(\.name)
             contents = .safetensors(index, Dictionary(uniqueKeysWithValues: zip(keys, index.tensors)))
         case .csv:
-            let table = try CSVTable(ByteRegion.map(file: path), file: path)
+            let table = try CSVTable(ByteRegion.map(file: path), file: path, textColumn: textColumn)
             let columns = CSVColumns(names: table.columns.map(\.name))
             keys = columns.groups.map(\.name)
             contents = .csv(table, columns)

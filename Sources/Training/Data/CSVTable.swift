@@ -17,16 +17,21 @@ struct CSVTable {
     let file: String
     private(set) var columns: [Column]
     private(set) var rowCount = 0
+    /// Fields of the column of text as they are written, without spaces around them.
+    private(set) var texts: [String: [String]] = [:]
 
-    init(_ region: ByteRegion, file: String) throws(DataError) {
+    /// - Parameter textColumn: a column that is kept as text and is no array.
+    init(_ region: ByteRegion, file: String, textColumn: String? = nil) throws(DataError) {
         self.file = file
         let bytes = region.bytes(0, region.count)
         var scanner = CSVScanner(bytes, file: file)
         columns = try Self.header(&scanner, file: file).map { Column(name: $0, values: .integers([])) }
+        let textIndex = columns.firstIndex { $0.name == textColumn }
         while scanner.skipsToRecord() {
-            try readRecord(&scanner)
+            try readRecord(&scanner, textIndex)
             rowCount += 1
         }
+        if let textIndex { columns.remove(at: textIndex) }
     }
 
     private static func header(_ scanner: inout CSVScanner, file: String) throws(DataError) -> [String] {
@@ -59,7 +64,7 @@ struct CSVTable {
         return names
     }
 
-    private mutating func readRecord(_ scanner: inout CSVScanner) throws(DataError) {
+    private mutating func readRecord(_ scanner: inout CSVScanner, _ textIndex: Int?) throws(DataError) {
         let line = scanner.line
         var index = 0
         var isLast = false
@@ -72,15 +77,19 @@ struct CSVTable {
                     .malformed, "has more fields than the \(columns.count) columns of the first line",
                     at: DataError.Place(file: file, line: line))
             }
-            let number = scanner.withBytes(field) { Number($0) }
+            let place = DataError.Place(file: file, line: fieldLine, column: columns[index].name)
+            let number = index == textIndex ? .invalid : scanner.withBytes(field) { Number($0) }
             switch number {
             case .integer(let value): columns[index].values.append(value)
             case .real(let value): columns[index].values.append(value)
             case .invalid:
-                let place = DataError.Place(file: file, line: fieldLine, column: columns[index].name)
                 let text = (scanner.text(field) ?? "not UTF-8").trimmingSpaces()
                 if text.isEmpty {
                     throw DataError(.malformed, "is empty; fill missing values or remove the row", at: place)
+                }
+                if index == textIndex {
+                    texts[columns[index].name, default: []].append(text)
+                    break
                 }
                 throw DataError(.malformed, "\(quoted(text, limit: 40)) is not a finite number", at: place)
             }

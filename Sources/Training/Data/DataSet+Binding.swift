@@ -6,7 +6,7 @@ extension DataSet {
     ///    - .npy: its array feeds the input;
     ///    - idx: `images` feed the input, reshaped from [N, r, c] to [N, r * c] if a sample has rank 1 there and to
     ///      [N, 1, r, c] if it has rank 3;
-    ///    - .csv: all columns but the target's (and the additional keys'), in the order of the file, form one [N, k]
+    ///    - .csv: all columns but the target's (and that of the groups), in the order of the file, form one [N, k]
     ///      array that feeds it. A target is left out even when it is not required.
     /// 3. A CSV column [N] that feeds an input with samples of rank 1 is taken as [N, 1].
     /// 4. Nothing else is guessed. Arrays that nobody asks for are not read.
@@ -15,31 +15,29 @@ extension DataSet {
     ///   - inputs: the graph's inputs; their sample shapes are checked where they are known.
     ///   - target: key of the targets.
     ///   - requiresTarget: whether missing targets are an error (training, evaluation) or not (running).
-    ///   - additionalKeys: further arrays to bind, one row per sample, such as the key of a grouping.
+    ///   - groupKey: the array by which rows are grouped into samples; nil if every row is one.
     /// - Throws: `DataError` for a missing key, a shape that does not fit, differing first axes, or no rows.
     public init(
         _ file: ArrayFile, inputs: [InputSlot], target: String = "labels", requiresTarget: Bool = true,
-        additionalKeys: [String] = []
+        groupKey: String? = nil
     ) throws(DataError) {
         var bound: [NamedArray] = []
         for slot in inputs {
             let array = try file.inputArray(
-                slot, isOnly: inputs.count == 1, excluding: [target] + additionalKeys)
+                slot, isOnly: inputs.count == 1, excluding: [target] + (groupKey.map { [$0] } ?? []))
             try array.checkSamples(fit: slot)
             bound.append(array)
         }
         let hasTarget = file.keys.contains(target)
-        var others = additionalKeys
-        if hasTarget || requiresTarget { others.insert(target, at: 0) }
-        for key in others where !bound.contains(where: { $0.name == key }) {
-            if file.format == .npy {
-                throw DataError(
-                    .mismatch, "holds one array and no \(quoted(key)); put both into an .npz under their names",
-                    at: DataError.Place(file: file.path))
-            }
-            bound.append(try file.array(key))
+        let bindsTarget = hasTarget || requiresTarget
+        for key in [bindsTarget ? target : nil, groupKey].compactMap({ $0 }) where file.format == .npy {
+            throw DataError(
+                .mismatch, "holds one array and no \(quoted(key)); put both into an .npz under their names",
+                at: DataError.Place(file: file.path))
         }
-        try self.init(arrays: bound, targetKey: hasTarget || requiresTarget ? target : nil)
+        if bindsTarget, !bound.contains(where: { $0.name == target }) { bound.append(try file.array(target)) }
+        let groups: RowGroups? = if let groupKey { try file.groups(by: groupKey) } else { nil }
+        try self.init(arrays: bound, targetKey: bindsTarget ? target : nil, groups: groups)
     }
 }
 

@@ -1,11 +1,15 @@
 /// The data of one run: the arrays that a graph's inputs and its loss read, all with the same number of rows.
 ///
-/// Row i of every array belongs to sample i. Arrays keep their stored type; `gather` converts the rows of one physical
+/// Row i of every array belongs to sample i, unless rows are grouped into samples. Arrays keep their stored type; `gather` converts the rows of one physical
 /// batch and no more.
 public struct DataSet: Sendable {
-    /// Number of samples, at least 1.
+    /// Number of rows, at least 1.
     public let count: Int
-    /// The bound keys: graph inputs first, in their order, then the target and any additional keys.
+    /// The rows that form each sample; nil if every row is one.
+    public private(set) var groups: RowGroups?
+    /// Number of samples: what is drawn, clipped and protected as one.
+    public var sampleCount: Int { groups?.rows.count ?? count }
+    /// The bound keys: graph inputs first, in their order, then the target.
     public let keys: [String]
     /// The key of the targets, if they were found.
     public let targetKey: String?
@@ -27,7 +31,7 @@ public struct DataSet: Sendable {
     /// Makes a data set of arrays that already carry their keys.
     ///
     /// Throws when an array has no sample axis, when the first axes differ, or when there are no samples.
-    public init(arrays: [NamedArray], targetKey: String? = nil) throws(DataError) {
+    public init(arrays: [NamedArray], targetKey: String? = nil, groups: RowGroups? = nil) throws(DataError) {
         precondition(targetKey.map { key in arrays.contains { $0.name == key } } ?? true, "no array for the target")
         precondition(Set(arrays.map(\.name)).count == arrays.count, "two arrays of one name")
         for array in arrays where array.shape.isEmpty {
@@ -40,12 +44,29 @@ public struct DataSet: Sendable {
                 "has \(array.rowCount) rows where array \(quoted(first.name)) has \(first.rowCount); first axes must "
                     + "agree", at: array.place)
         }
+        if let groups, groups.rowCount != first.rowCount {
+            throw DataError(
+                .mismatch,
+                "has \(first.rowCount) rows where \(quoted(groups.key)), by which they are grouped, has \(groups.rowCount)",
+                at: first.place)
+        }
         if first.rowCount == 0 { throw DataError(.mismatch, "has no rows", at: first.place) }
         count = first.rowCount
         keys = arrays.map(\.name)
         self.targetKey = targetKey
+        self.groups = groups
         self.arrays = Dictionary(uniqueKeysWithValues: arrays.map { ($0.name, $0) })
     }
+
+    /// The same rows, each a sample of its own.
+    var ungrouped: DataSet {
+        var copy = self
+        copy.groups = nil
+        return copy
+    }
+
+    /// The rows of one sample.
+    public func rows(ofSample sample: Int) -> [Int] { groups?.rows[sample] ?? [sample] }
 
     /// The array under a key that `keys` lists.
     public subscript(key: String) -> NamedArray {

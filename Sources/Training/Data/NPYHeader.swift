@@ -14,6 +14,20 @@ struct NPYHeader: Equatable {
 
     /// Parses the header of the array in `region[offset ..< offset + length]`.
     init(_ region: ByteRegion, offset: Int, length: Int, place: DataError.Place) throws(DataError) {
+        let dictionary: NPYDictionaryParser.Dictionary
+        (dictionary, dataOffset) = try Self.dictionary(region, offset: offset, length: length, place: place)
+        (type, isBigEndian) = try Self.storedType(descr: dictionary.descr, place: place)
+        isFortranOrder = dictionary.isFortranOrder
+        shape = dictionary.shape
+        guard type.elementCount(ofShape: shape) != nil else {
+            throw DataError(.malformed, "has a shape whose size overflows", at: place)
+        }
+    }
+
+    /// What the header says, and the offset of the first element from the magic's first byte.
+    static func dictionary(_ region: ByteRegion, offset: Int, length: Int, place: DataError.Place) throws(DataError)
+        -> (dictionary: NPYDictionaryParser.Dictionary, dataOffset: Int)
+    {
         precondition(region.contains(offset, length))
         guard length >= 10, region.bytes(offset, 6).elementsEqual(Self.magic) else {
             throw DataError(.malformed, "is not an .npy array: it does not start with \\x93NUMPY", at: place)
@@ -38,18 +52,12 @@ struct NPYHeader: Equatable {
         guard dictionaryLength <= length - prefix else {
             throw DataError(.malformed, "ends inside the .npy header", at: place)
         }
-        dataOffset = prefix + dictionaryLength
         var parser = NPYDictionaryParser(bytes: Array(region.bytes(offset + prefix, dictionaryLength)), place: place)
         let dictionary = try parser.parse()
-        (type, isBigEndian) = try Self.storedType(descr: dictionary.descr, place: place)
-        isFortranOrder = dictionary.isFortranOrder
-        shape = dictionary.shape
-        guard shape.count <= Self.highestRank else {
-            throw DataError(.malformed, "has \(shape.count) dimensions", at: place)
+        guard dictionary.shape.count <= Self.highestRank else {
+            throw DataError(.malformed, "has \(dictionary.shape.count) dimensions", at: place)
         }
-        guard type.elementCount(ofShape: shape) != nil else {
-            throw DataError(.malformed, "has a shape whose size overflows", at: place)
-        }
+        return (dictionary, prefix + dictionaryLength)
     }
 
     private static func storedType(descr: String, place: DataError.Place) throws(DataError) -> (StoredType, Bool) {

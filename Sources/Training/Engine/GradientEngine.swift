@@ -3,7 +3,7 @@ public import Kernels
 public import PrivateGradients
 import TensorGraph
 
-/// Computes clipped sums of per-sample gradients over any number of rows, one physical batch after the other.
+/// Computes clipped sums of per-sample gradients over any number of samples, one physical batch after the other.
 public final class GradientEngine {
     /// What is known of one sample after a run. None of it is private.
     public struct SampleReport: Sendable {
@@ -16,6 +16,7 @@ public final class GradientEngine {
 
     /// The trainable parameters; a change takes effect with the next run.
     public let parameters: ParameterMemory
+    /// Rows computed at once.
     public let batchSize: Int
     /// Bytes of activations, gradients and scratch memory of one physical batch.
     public var peakBytes: Int { largest.plan.peakBytes }
@@ -25,29 +26,32 @@ public final class GradientEngine {
     public var step: PrivateStep { largest.step }
 
     private let largest: StepPlan
-    /// Plans for what is left over after full batches, by size; made when first needed.
-    private var smaller: [Int: StepPlan] = [:]
-    private let makePlan: (Int) throws -> StepPlan
-    private let isFixed: Bool
+    /// Further plans, for samples of fewer rows and what is left over after full batches; made when first needed.
+    private var others: [BatchShape: StepPlan] = [:]
+    private let makePlan: (BatchShape) throws -> StepPlan
+    private let shapes: BatchShapes
+    private let data: DataSet
     /// sum_i c_i G_i of every parameter since the last `reset`.
     private var sums: [String: UnsafeMutableBufferPointer<Float>] = [:]
     private var hasSums = false
     private let pool: ThreadPool
 
+    /// - Parameter batchSize: rows computed at once.
     /// - Throws: `GraphError` if the model mixes samples, lacks a gradient or a per-sample rule; `ExecutionError` if
-    ///   memory is refused.
+    ///   memory is refused; `DataError` if a sample has more rows than are computed at once.
     public init(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet,
         batchSize: Int, parameters: ParameterMemory, pool: ThreadPool
     ) throws {
         let arena = Arena()
-        makePlan = { size in
+        makePlan = { shape in
             try StepPlan(
-                model, loss: loss, clipping: clipping, data: data, batchSize: size, parameters: parameters,
+                model, loss: loss, clipping: clipping, data: data, shape: shape, parameters: parameters,
                 arena: arena, pool: pool)
         }
-        largest = try makePlan(batchSize)
-        isFixed = model.sizes.fixedBatchSize != nil
+        shapes = try BatchShapes(data, rows: batchSize, isFixed: model.sizes.fixedBatchSize != nil)
+        largest = try makePlan(shapes.largest(width: shapes.widths.last!))
+        self.data = data
         self.parameters = parameters
         self.batchSize = batchSize
         self.pool = pool
@@ -60,13 +64,14 @@ public final class GradientEngine {
 
     deinit { for buffer in sums.values { buffer.deallocate() } }
 
-    /// The step's graph for a batch size, without memory for it.
-    public static func step(
-        _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, batchSize: Int
+    /// The step's graph for a shape of batches, without memory for it.
+    static func step(
+        _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, shape: BatchShape
     ) throws -> PrivateStep {
         let targetShape = loss.targetType == nil ? nil : data.targetKey.map { data[$0].rowShape }
-        let graph = try loss.append(to: try model.specialized(batchSize: batchSize), targetShape: targetShape)
-        return try PrivateStep(graph.builder, loss: graph.loss, options: clipping)
+        let graph = try loss.append(to: try model.specialized(batchSize: shape.rows), targetShape: targetShape)
+        return try PrivateStep(
+            graph.builder, loss: graph.loss, options: clipping, rowsPerSample: shape.rowsPerSample)
     }
 
     /// The sum for one parameter, which noise may be added to in place.
@@ -80,45 +85,51 @@ public final class GradientEngine {
     /// Starts new sums, which hold nothing until `accumulate` has run.
     public func reset() { hasSums = false }
 
-    /// Adds the clipped gradients of `rows` to the sums.
-    /// - Parameter data: what the rows are taken from, with the keys and shapes of samples of the engine's own data set;
-    ///   nil for that one.
+    /// Adds the clipped gradients of samples to the sums, and tells of them in the same order.
+    /// - Parameters:
+    ///   - samples: rows of the data, or groups of rows where it has them.
+    ///   - other: what they are taken from, with the keys and shapes of samples of the engine's own data set, and without
+    ///     larger groups; nil for that one.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
-    public func accumulate(_ rows: [Int], of data: DataSet? = nil) throws -> [SampleReport] {
-        var reports: [SampleReport] = []
-        reports.reserveCapacity(rows.count)
-        var start = 0
-        while start < rows.count {
-            let plan = try plan(forRows: rows.count - start)
-            let part = Array(rows[start..<min(start + plan.batchSize, rows.count)])
-            try plan.feeder.feed(part, of: data, to: plan.plan)
-            plan.plan.run()
-            addSums(plan.plan)
-            reports += self.reports(part.count, plan)
-            start += part.count
+    public func accumulate(_ samples: [Int], of other: DataSet? = nil) throws -> [SampleReport] {
+        let data = other ?? data
+        var found: [(place: Int, report: SampleReport)] = []
+        found.reserveCapacity(samples.count)
+        let places = Dictionary(grouping: samples.indices) { place in
+            shapes.width(rows: data.rows(ofSample: samples[place]).count)
+        }
+        for (width, places) in places.sorted(by: { $0.key < $1.key }) {
+            var rest = places[...]
+            while !rest.isEmpty {
+                let plan = try plan(shapes.shape(forSamples: rest.count, width: width))
+                let part = rest.prefix(plan.shape.samples)
+                try plan.feeder.feed(part.map { data.rows(ofSample: samples[$0]) }, of: other, to: plan.plan)
+                plan.plan.run()
+                addSums(plan.plan)
+                found += zip(part, reports(part.count, plan)).map { ($0, $1) }
+                rest = rest.dropFirst(part.count)
+            }
         }
         if !hasSums {
             for buffer in sums.values { buffer.update(repeating: 0) }
             hasSums = true
         }
-        return reports
+        return found.sorted { $0.place < $1.place }.map(\.report)
     }
 
-    /// What each node takes in one physical batch made of the first of `rows`.
+    /// What each node takes in one physical batch made of the first of `samples`.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
-    public func profile(_ rows: [Int]) throws -> [NodeTiming] {
-        try largest.feeder.feed(Array(rows.prefix(batchSize)), to: largest.plan)
+    public func profile(_ samples: [Int]) throws -> [NodeTiming] {
+        let part = samples.prefix(largest.shape.samples).map { data.rows(ofSample: $0) }
+        try largest.feeder.feed(part, to: largest.plan)
         return largest.plan.runProfiled()
     }
 
-    /// The plan that wastes little on padding: the batch size halved as often as the rows left still fit.
-    private func plan(forRows count: Int) throws -> StepPlan {
-        var size = batchSize
-        while !isFixed, size / 2 >= max(count, 2) { size /= 2 }
-        if size == batchSize { return largest }
-        if let known = smaller[size] { return known }
-        let made = try makePlan(size)
-        smaller[size] = made
+    private func plan(_ shape: BatchShape) throws -> StepPlan {
+        if shape == largest.shape { return largest }
+        if let known = others[shape] { return known }
+        let made = try makePlan(shape)
+        others[shape] = made
         return made
     }
 

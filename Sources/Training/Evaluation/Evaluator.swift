@@ -27,12 +27,13 @@ public struct Evaluator {
         graph.builder.addOutput(Self.prediction, graph.prediction)
         predictionShape = graph.builder.shape(of: graph.prediction)
         plan = try Plan(graph.builder.finish(), parameters: parameters, pool: pool)
-        feeder = BatchFeeder(plan, data: data, batchSize: batchSize)
+        feeder = BatchFeeder(plan, data: data, shape: BatchShape(samples: batchSize, rowsPerSample: 1))
         self.data = data
         self.loss = loss
     }
 
-    /// Evaluates the current parameters on all rows.
+    /// Evaluates the current parameters on all rows. The loss is the mean over samples, also where several rows form one;
+    /// other metrics count rows.
     /// - Parameter progress: told how many rows are done.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func evaluate(progress: (Int) -> Void = { _ in }) throws -> Metrics {
@@ -46,14 +47,17 @@ public struct Evaluator {
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func add(_ data: DataSet, to tally: inout MetricsTally, progress: (Int) -> Void = { _ in }) throws {
         let shape = Array(predictionShape.dropFirst())
-        for start in stride(from: 0, to: data.count, by: feeder.batchSize) {
-            let rows = Array(start..<min(start + feeder.batchSize, data.count))
-            try feeder.feed(rows, of: data, to: plan)
+        var shares = [Double](repeating: 1, count: data.count)
+        for rows in data.groups?.rows ?? [] { for row in rows { shares[row] = 1 / Double(rows.count) } }
+        for start in stride(from: 0, to: data.count, by: feeder.shape.rows) {
+            let rows = Array(start..<min(start + feeder.shape.rows, data.count))
+            try feeder.feed(rows.map { [$0] }, of: data, to: plan)
             plan.run()
             let losses = plan.outputMemory(Self.losses)!.bindMemory(to: Float.self)
             let predictions = plan.outputMemory(Self.prediction)!.bindMemory(to: Float.self)
             try tally.add(
-                rows, of: data, losses: UnsafeBufferPointer(rebasing: losses.prefix(rows.count)),
+                rows, of: data, shares: rows.map { shares[$0] },
+                losses: UnsafeBufferPointer(rebasing: losses.prefix(rows.count)),
                 predictions: UnsafeBufferPointer(rebasing: predictions.prefix(shape.reduce(rows.count, *))),
                 sampleShape: shape)
             progress(rows.last! + 1)

@@ -3,6 +3,8 @@ public struct MetricsTally: Sendable {
     private let kind: LossSpecification.Kind
     private var sampleCount = 0
     private var lossSum = 0.0
+    /// Number of samples whose losses were added, each row counting its share.
+    private var lossWeight = 0.0
     private var classification: ClassificationCounter?
     private var elements: ElementCounter?
 
@@ -18,19 +20,23 @@ public struct MetricsTally: Sendable {
     public var metrics: Metrics {
         var metrics = Metrics()
         metrics.sampleCount = sampleCount
-        metrics.loss = sampleCount == 0 ? .nan : lossSum / Double(sampleCount)
+        metrics.loss = sampleCount == 0 ? .nan : lossSum / lossWeight
         classification?.report(into: &metrics)
         elements?.report(into: &metrics)
         return metrics
     }
 
-    /// - Parameter sampleShape: what the loss reads of one sample: [positions, classes] or [values].
+    /// - Parameters:
+    ///   - shares: of each row in the loss of the sample that it belongs to.
+    ///   - sampleShape: what the loss reads of one row: [positions, classes] or [values].
     /// - Throws: `DataError` if a target does not fit the loss.
     mutating func add(
-        _ rows: [Int], of data: DataSet, losses: UnsafeBufferPointer<Float>, predictions: UnsafeBufferPointer<Float>,
+        _ rows: [Int], of data: DataSet, shares: [Double], losses: UnsafeBufferPointer<Float>,
+        predictions: UnsafeBufferPointer<Float>,
         sampleShape: [Int]
     ) throws {
-        lossSum += losses.reduce(0) { $0 + Double($1) }
+        lossSum += zip(shares, losses).reduce(0) { $0 + $1.0 * Double($1.1) }
+        lossWeight += shares.reduce(0, +)
         sampleCount += rows.count
         let targets = rows.count * sampleShape[0]
         // A run may overwrite the targets it was fed, so they are read anew.

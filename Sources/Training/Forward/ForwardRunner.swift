@@ -31,11 +31,11 @@ public struct ForwardRunner {
             return try runAtOnce(data)
         }
         let plan = try Plan(graph, parameters: parameters, pool: pool)
-        let feeder = BatchFeeder(plan, data: data, batchSize: batchSize)
+        let feeder = BatchFeeder(plan, data: data, shape: BatchShape(samples: batchSize, rowsPerSample: 1))
         var joined = graph.outputs.map { JoinedOutput(graph, $0.value, batchSize: batchSize, samples: data.count) }
         for start in stride(from: 0, to: data.count, by: batchSize) {
             let rows = Array(start..<min(start + batchSize, data.count))
-            try feeder.feed(rows, to: plan)
+            try feeder.feed(rows.map { [$0] }, to: plan)
             plan.run()
             for (index, output) in graph.outputs.enumerated() {
                 joined[index].append(plan.outputMemory(output.name)!, samples: rows.count)
@@ -52,7 +52,8 @@ public struct ForwardRunner {
                 at: "the model")
         }
         let plan = try Plan(forwardGraph(batchSize: data.count), parameters: parameters, pool: pool)
-        try BatchFeeder(plan, data: data, batchSize: data.count).feed(Array(0..<data.count), to: plan)
+        let feeder = BatchFeeder(plan, data: data, shape: BatchShape(samples: data.count, rowsPerSample: 1))
+        try feeder.feed((0..<data.count).map { [$0] }, to: plan)
         plan.run()
         return plan.graph.outputs.map { ($0.name, plan.output($0.name)!) }
     }

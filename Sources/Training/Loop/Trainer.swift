@@ -11,7 +11,7 @@ public final class Trainer {
         /// Counted from 1.
         public var step: Int
         public var learningRate: Double
-        /// Rows that the sampler drew.
+        /// Samples that the sampler drew.
         public var sampleCount: Int
         /// Mean loss of the samples whose loss is finite; nil if there is none.
         public var loss: Double?
@@ -44,7 +44,7 @@ public final class Trainer {
     private var parameters: ParameterMemory { engine.parameters }
 
     /// - Parameters:
-    ///   - physicalBatchSize: samples computed at once; see `PhysicalBatch`.
+    ///   - physicalBatchSize: rows computed at once; see `PhysicalBatch`.
     ///   - generator: source of sampling and noise; private only if it says so. One that was used before, or that a seed
     ///     repeats, must not be used again for steps that are taken again.
     ///   - record: where every step is charged before its noise is drawn; nil to keep no account.
@@ -79,7 +79,7 @@ public final class Trainer {
     ///   then not taken.
     public func step() throws -> StepReport {
         discardBatch()
-        let dataRows = observer?.dataRowCount ?? data.count
+        let dataRows = observer?.dataRowCount ?? data.sampleCount
         let batch = sampling.batch(of: dataRows + (observer?.recordCount ?? 0), options.mechanism.sampler)
         try accumulate(batch.filter { $0 < dataRows })
         observer?.willRelease(engine, records: batch.filter { $0 >= dataRows }.map { $0 - dataRows })

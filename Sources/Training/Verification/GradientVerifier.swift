@@ -17,18 +17,19 @@ public struct GradientVerifier {
     private static let mostExchanges = 3
 
     private let data: DataSet
+    /// Samples, which are rows unless those are grouped.
     private let rows: [Int]
     private let engine: GradientEngine
     private let single: SingleSampleGradients
 
-    /// - Parameter samples: how many rows of the data to use, from the first on.
+    /// - Parameter samples: how many samples of the data to use (rows or groups of them), from the first on.
     /// - Throws: what making a `GradientEngine` throws.
     public init(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, samples: Int,
         physicalBatchSize: Int? = nil, memoryLimit: Int, pool: ThreadPool
     ) throws {
         self.data = data
-        rows = Array(0..<min(samples, data.count))
+        rows = Array(0..<min(samples, data.sampleCount))
         let parameters = try model.makeParameters()
         let batchSize = try PhysicalBatch.size(
             wished: physicalBatchSize, expectedBatchSize: rows.count, memoryLimit: memoryLimit, model: model,
@@ -146,8 +147,8 @@ public struct GradientVerifier {
             let others = finite.filter { $0 != place }
             // A row that is not in the batch if there is one, else a second copy of another.
             let stranger =
-                rows.count < data.count
-                ? rows.count + place % (data.count - rows.count) : rows[(place + 1) % rows.count]
+                rows.count < data.sampleCount
+                ? rows.count + place % (data.sampleCount - rows.count) : rows[(place + 1) % rows.count]
             var exchanged = rows
             exchanged[place] = stranger
             let after = try run(exchanged)

@@ -58,7 +58,7 @@ struct AuditCommand: ParsableCommand {
         let weights = setup.parameters.names.reduce(0) { $0 + setup.parameters[$1].count }
         let delta = privacy.delta!
         var count = canaries ?? PrivacyAudit.defaultCount(parameters: weights, delta: delta)
-        var rows = setup.data.count
+        var rows = setup.data.sampleCount
         if mechanism.sampler.largestBatch != nil {
             // The analysis depends on the number of records, so canaries take the places of rows.
             if canaries == nil { count = min(count, max(1, mechanism.datasetSize / 2)) }

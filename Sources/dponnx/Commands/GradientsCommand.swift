@@ -8,7 +8,7 @@ struct GradientsCommand: ParsableCommand {
         discussion: """
             For verification against another implementation: loss [B], norms [B], factors [B] ([B, groups] unless the \
             style is flat), and grad/<initializer>, the clipped sum over all samples. No noise is added, so the result \
-            is NOT PRIVATE.
+            is NOT PRIVATE. With --group-by B counts groups, in the order of their first rows.
 
             Example: dponnx gradients model.onnx --data batch.npz --clip-norm 0.5 --output gradients.npz
             """)
@@ -33,12 +33,13 @@ struct GradientsCommand: ParsableCommand {
             let trainable = try loaded.trainable(names, for: set, model.inputOptions)
             try loaded.refuseToOverwrite(output)
             let batchSize = try PhysicalBatch.size(
-                wished: resources.physicalBatchSize, expectedBatchSize: set.count, memoryLimit: resources.memoryBytes,
+                wished: resources.physicalBatchSize, expectedBatchSize: set.sampleCount,
+                memoryLimit: resources.memoryBytes,
                 model: trainable, loss: loss, clipping: clipping, data: set, pool: pool)
             let engine = try GradientEngine(
                 trainable, loss: loss, clipping: clipping, data: set, batchSize: batchSize,
                 parameters: trainable.makeParameters(), pool: pool)
-            let samples = try engine.accumulate(Array(0..<set.count))
+            let samples = try engine.accumulate(Array(0..<set.sampleCount))
             warn("\(output) is NOT PRIVATE: it holds gradients without noise")
             try writeArrays(arrays(samples, engine), to: output, permissions: 0o600)
         }

@@ -5,7 +5,7 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Fine-tunes a model under differential privacy.",
         discussion: """
-            Every step draws each row with probability B/N (see --sampler), clips each sample's gradient to norm C, adds Gaussian noise \
+            Every step draws each sample with probability B/N (see --sampler), clips each sample's gradient to norm C, adds Gaussian noise \
             of standard deviation sigma C to their sum and divides by B. The output is the model with new weights and a \
             privacy statement in its metadata.
 
@@ -42,7 +42,9 @@ struct TrainCommand: ParsableCommand {
     private func train() throws {
         let setup = try TrainingSetup(
             model, data, selection, privacy, clipping, optimization, resources, adapters: adapters)
-        let validationSet = try diagnostics.validation.map { try data.load($0, for: setup.loaded, model.inputOptions) }
+        let validationSet = try diagnostics.validation.map {
+            try data.loadUngrouped($0, for: setup.loaded, model.inputOptions)
+        }
         try setup.loaded.refuseToOverwrite(output)
         if let earlier = setup.loaded.earlierTrainingNote { warn(earlier) }
 
@@ -65,7 +67,7 @@ struct TrainCommand: ParsableCommand {
         if let record, self.record.resume { announce(record, trainer) }
 
         if let profile = diagnostics.profile {
-            try writeTrace(trainer.engine.profile(Array(0..<setup.data.count)), to: profile)
+            try writeTrace(trainer.engine.profile(Array(0..<setup.data.sampleCount)), to: profile)
         }
 
         let clock = ContinuousClock()
@@ -80,7 +82,7 @@ struct TrainCommand: ParsableCommand {
     private func announce(_ trainer: Trainer, _ statement: PrivacyStatement, _ set: DataSet) {
         if privacy.datasetSize == nil, clipping.clippingMode != .nonPrivate {
             warn(
-                "N was counted from the file (\(set.count)): epsilon holds for N public and zero-out adjacency; "
+                "N was counted from the file (\(set.sampleCount)): epsilon holds for N public and zero-out adjacency; "
                     + "declare N with --dataset-size")
         }
         for reason in statement.reasonsNotPrivate { warn("NOT PRIVATE: \(reason)") }

@@ -19,7 +19,9 @@ struct VerifyCommand: ParsableCommand {
     @OptionGroup var clipping: ClippingArguments
     @OptionGroup var resources: ResourceArguments
 
-    @Option(help: ArgumentHelp("Rows of the data to use, from the first on.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Samples of the data to use, from the first on: rows, or groups with --group-by.", valueName: "n"))
     var samples = 4
 
     @Flag(help: "Print one JSON object.")

@@ -14,6 +14,13 @@ struct DataArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Array of integers or text: rows of one value form one sample, whose loss is the mean of theirs and which is "
+                + "drawn, clipped and protected as one. Samples stand in the order of their first rows.",
+            valueName: "key"))
+    var groupBy: String?
+
+    @Option(
+        help: ArgumentHelp(
             "cross-entropy, bce-with-logits, mse, l1, huber, or output:NAME for a loss in the graph.", valueName: "kind"
         ))
     var loss: LossSpecification.Kind = .crossEntropy
@@ -28,11 +35,22 @@ struct DataArguments: ParsableArguments {
         return specification
     }
 
-    func load(_ path: String? = nil, for model: LoadedModel, _ options: InputOptions) throws -> DataSet {
+    func load(for model: LoadedModel, _ options: InputOptions) throws -> DataSet {
+        try load(data, groupKey: groupBy, for: model, options)
+    }
+
+    /// Data of the same form for validation, row by row.
+    func loadUngrouped(_ path: String, for model: LoadedModel, _ options: InputOptions) throws -> DataSet {
+        try load(path, groupKey: nil, for: model, options)
+    }
+
+    private func load(_ path: String, groupKey: String?, for model: LoadedModel, _ options: InputOptions) throws
+        -> DataSet
+    {
         let targetType = LossSpecification(loss).targetType
         return try DataSet(
-            ArrayFile(path: path ?? data), inputs: model.inputSlots(options), target: target,
-            requiresTarget: targetType != nil)
+            ArrayFile(path: path, textColumn: groupBy), inputs: model.inputSlots(options), target: target,
+            requiresTarget: targetType != nil, groupKey: groupKey)
     }
 }
 

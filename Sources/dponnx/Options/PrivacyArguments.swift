@@ -14,7 +14,8 @@ struct PrivacyArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Number of samples N as declared, from which sampling rate and steps derive; default: the file's rows.",
+            "Number of samples N as declared, from which sampling rate and steps derive; default: the file's rows, or "
+                + "groups with --group-by.",
             valueName: "n"))
     var datasetSize: Int?
 
@@ -26,11 +27,11 @@ struct PrivacyArguments: ParsableArguments {
 
     @Option(
         help: """
-            How batches are drawn: every row with probability B/N; the same, but at most --largest-batch rows; all rows.
+            How batches are drawn: every sample with probability B/N; the same, but at most --largest-batch of them; all.
             """)
     var sampler = PrivacyRequest.Sampler.poisson
 
-    @Option(help: ArgumentHelp("Rows of a batch at most, with --sampler truncated-poisson.", valueName: "m"))
+    @Option(help: ArgumentHelp("Samples of a batch at most, with --sampler truncated-poisson.", valueName: "m"))
     var largestBatch: Int?
 
     @Option(help: ArgumentHelp("Passes over the data: steps = epochs N / B, rounded up.", valueName: "e"))

@@ -7,7 +7,7 @@ struct ResourceArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Threads to compute with; default: all processors.", valueName: "n"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Samples computed at once; default: as many as fit, 256 at most.", valueName: "n"))
+    @Option(help: ArgumentHelp("Rows computed at once; default: as many as fit, 256 at most.", valueName: "n"))
     var physicalBatchSize: Int?
 
     @Option(

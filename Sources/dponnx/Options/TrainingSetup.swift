@@ -29,14 +29,15 @@ struct TrainingSetup {
         let clipping = try clipping.options(for: names)
         trainable = try loaded.trainable(
             names, for: self.data, model.inputOptions, dropout: .drawn(seed: privacy.seed))
-        let mechanism = try privacy.request.mechanism(rows: self.data.count, clipping: clipping)
+        let mechanism = try privacy.request.mechanism(
+            samples: self.data.sampleCount, groupKey: self.data.groups?.key, clipping: clipping)
         options = TrainingOptions(
             mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
             weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema)
         physicalBatchSize = try PhysicalBatch.size(
             wished: resources.physicalBatchSize,
-            expectedBatchSize: privacy.request.expectedBatchSize(rows: self.data.count),
+            expectedBatchSize: privacy.request.expectedBatchSize(samples: self.data.sampleCount),
             memoryLimit: resources.memoryBytes,
             model: trainable, loss: loss, clipping: options.clipping, data: self.data, pool: pool)
         parameters = try trainable.makeParameters()

@@ -35,6 +35,24 @@ struct StepOracle {
         self.gradients = gradients
     }
 
+    private init(losses: [Double], gradients: [[String: [Double]]]) {
+        self.losses = losses
+        self.gradients = gradients
+    }
+
+    /// Losses and gradients of samples made of `count` rows each: sums over rows with their shares.
+    func joined(_ count: Int, shares: [Float]) -> StepOracle {
+        var losses = [Double](repeating: 0, count: self.losses.count / count)
+        var gradients = losses.map { _ in self.gradients[0].mapValues { $0.map { _ in 0.0 } } }
+        for (row, share) in shares.map(Double.init).enumerated() {
+            losses[row / count] += share * self.losses[row]
+            for (name, gradient) in self.gradients[row] {
+                for (index, value) in gradient.enumerated() { gradients[row / count][name]![index] += share * value }
+            }
+        }
+        return StepOracle(losses: losses, gradients: gradients)
+    }
+
     /// ||G_i|| with respect to some parameters.
     func norm(_ sample: Int, _ names: [String]) -> Double {
         TestSupport.norm(names.flatMap { gradients[sample][$0]! })

@@ -10,20 +10,26 @@ struct StepRunner {
     private let plan: Plan
     private let batch: Int
 
+    /// - Parameter batch: rows, of which `rowsPerSample` form a sample.
     init(
-        _ model: PrivateModel, _ options: ClippingOptions, parameters: [String: Constant], batch: Int, threads: Int = 2
+        _ model: PrivateModel, _ options: ClippingOptions, parameters: [String: Constant], batch: Int,
+        rowsPerSample: Int = 1, threads: Int = 2
     ) throws {
         let forward = try model.forward(batch: batch)
-        step = try PrivateStep(forward.builder, loss: forward.loss, options: options)
+        step = try PrivateStep(
+            forward.builder, loss: forward.loss, options: options, rowsPerSample: rowsPerSample)
         try step.graph.checkWellFormed()
         let memory = ParameterMemory(model.parameters.map { ($0.name, parameters[$0.name]!) })
         plan = try Plan(step.graph, parameters: memory, pool: ThreadPool(threads: threads))
-        self.batch = batch
+        self.batch = batch / rowsPerSample
     }
 
-    /// - Parameter weights: 1 for each sample if nil.
-    func run(_ data: [String: Constant], weights: [Float]? = nil) -> StepResult {
+    /// - Parameters:
+    ///   - weights: 1 for each sample if nil.
+    ///   - shares: the rows' shares in their samples' losses, if a sample has several.
+    func run(_ data: [String: Constant], weights: [Float]? = nil, shares: [Float]? = nil) -> StepResult {
         var inputs = data
+        inputs[PrivateStep.rowWeights] = shares.map { Constant($0) }
         inputs[PrivateStep.weights] = Constant(weights ?? [Float](repeating: 1, count: batch))
         for (name, value) in inputs {
             plan.inputMemory(name)!.copyMemory(

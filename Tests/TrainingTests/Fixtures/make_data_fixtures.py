@@ -27,6 +27,12 @@ arrays = {"x": np.arange(12, dtype="f4").reshape(4, 3) / 4, "labels": np.arange(
 np.savez("stored.npz", **arrays)
 np.savez_compressed("deflated.npz", **arrays)
 
+names = np.array(["bo", "ada", "bo", "bø"])
+np.savez_compressed(
+    "users.npz", x=np.zeros((4, 2), "f4"), labels=np.arange(4), id=np.array([9, -1, 9, 0], "i2"), name=names,
+    code=np.array([b"b", b"a", b"b", b"c"]), pair=np.array([[1, 2], [2, 1], [1, 2], [1, 1]]), short=names[:3],
+    real=np.array([1.0, 2.0, 1.0, 3.0]))
+
 bfloat = (np.arange(6, dtype="f4") - 2).view("u4") >> 16
 parts = [
     ("x", "F32", [4, 2], np.arange(8, dtype="f4").tobytes()),
