@@ -68,10 +68,13 @@ public enum Adjacency: String, Hashable, Sendable, CaseIterable {
 /// noise added.
 public struct PrivacyMechanism: Hashable, Sendable {
     public let sampler: BatchSampler
-    /// C, the largest L2 norm that one privacy unit's gradient keeps after clipping, over all parameters together.
+    /// C, the largest L2 norm that one privacy unit's gradient keeps after clipping, over all parameters together; with
+    /// adaptive clipping, that of the first step.
     public let clippingNorm: Double
-    /// sigma, the noise's standard deviation in units of C.
+    /// sigma, the noise's standard deviation in units of C, of all that a step releases taken together.
     public let noiseMultiplier: Double
+    /// How C follows the norms, if it does.
+    public let adaptiveClipping: AdaptiveClipping?
     /// T, the number of noisy updates planned.
     public let steps: Int
     public let adjacency: Adjacency
@@ -79,6 +82,8 @@ public struct PrivacyMechanism: Hashable, Sendable {
     public let datasetSize: Int
     /// What one protected record is, in words.
     public let unit: String
+    /// The noise's standard deviation on summed gradients in units of C: more than sigma where a count is released as well.
+    public let gradientNoiseMultiplier: Double
 
     /// The privacy unit unless rows are grouped: one entry along the data's first axis.
     public static let rowUnit = "one row of axis 0"
@@ -87,11 +92,12 @@ public struct PrivacyMechanism: Hashable, Sendable {
     public static func groupUnit(_ key: String) -> String { "all rows with one value of '\(key)'" }
 
     /// - Precondition: the sampling rate lies in 0...1, `clippingNorm` is positive, `noiseMultiplier` is finite
-    ///   and not negative, `clippingNorm` is finite unless `noiseMultiplier` is 0, `steps` is not negative and
-    ///   `datasetSize` is positive.
+    ///   and not negative, `clippingNorm` is finite unless `noiseMultiplier` is 0, `steps` is not negative,
+    ///   `datasetSize` is positive, and `adaptiveClipping` leaves noise for gradients.
     public init(
         sampler: BatchSampler, clippingNorm: Double, noiseMultiplier: Double, steps: Int,
-        datasetSize: Int, adjacency: Adjacency = .addOrRemoveOne, unit: String = PrivacyMechanism.rowUnit
+        datasetSize: Int, adjacency: Adjacency = .addOrRemoveOne, unit: String = PrivacyMechanism.rowUnit,
+        adaptiveClipping: AdaptiveClipping? = nil
     ) {
         precondition((0...1).contains(sampler.samplingRate), "a sampling rate lies in 0...1")
         precondition(clippingNorm > 0, "a clipping norm is positive")
@@ -107,6 +113,15 @@ public struct PrivacyMechanism: Hashable, Sendable {
         self.adjacency = adjacency
         self.datasetSize = datasetSize
         self.unit = unit
+        self.adaptiveClipping = adaptiveClipping
+        guard let adaptiveClipping else {
+            gradientNoiseMultiplier = noiseMultiplier
+            return
+        }
+        guard let own = adaptiveClipping.gradientNoiseMultiplier(together: noiseMultiplier) else {
+            preconditionFailure("the count alone costs as much as all may")
+        }
+        gradientNoiseMultiplier = own
     }
 
     /// Poisson sampling whose expected batch is `expectedBatchSize` of `datasetSize` rows: q = B / N.
@@ -132,14 +147,29 @@ public struct PrivacyMechanism: Hashable, Sendable {
     /// batch for sums of up to so many aligned gradients in float32.
     public var roundingShare: Double { 0x1p-10 + 0x1p-22 * expectedBatchSize }
 
-    /// The L2 distance by which one unit can move a summed clipped gradient as it is computed, rounding included.
-    public var sensitivity: Double { clippingNorm * (1 + roundingShare) }
+    /// The L2 distance by which one unit can move a summed clipped gradient as it is computed, rounding included, where
+    /// gradients are clipped to `norm`.
+    private func sensitivity(clippedTo norm: Double) -> Double { norm * (1 + roundingShare) }
 
-    /// Standard deviation, per coordinate, of the noise added to a *summed* clipped gradient: sigma times the
-    /// sensitivity.
+    /// That distance for the clipping norm C.
+    public var sensitivity: Double { sensitivity(clippedTo: clippingNorm) }
+
+    /// Standard deviation, per coordinate, of the noise added to a *summed* clipped gradient: its noise multiplier times
+    /// the sensitivity.
     ///
-    /// Zero when sigma is zero, also for an infinite clipping norm.
-    public var noiseStandardDeviation: Double { noiseMultiplier == 0 ? 0 : noiseMultiplier * sensitivity }
+    /// - Parameter norm: C of this step.
+    /// - Returns: zero when sigma is zero, also for an infinite clipping norm.
+    public func noiseStandardDeviation(clippedTo norm: Double) -> Double {
+        noiseMultiplier == 0 ? 0 : gradientNoiseMultiplier * sensitivity(clippedTo: norm)
+    }
+
+    /// The same for the clipping norm C.
+    public var noiseStandardDeviation: Double { noiseStandardDeviation(clippedTo: clippingNorm) }
+
+    /// Standard deviation of the noise added to the count of samples that are not clipped; nil without adaptive clipping.
+    public var countNoiseStandardDeviation: Double? {
+        adaptiveClipping.map { noiseMultiplier == 0 ? 0 : $0.countNoise * (1 + roundingShare) }
+    }
 
     /// What all planned steps cost.
     public var event: PrivacyEvent { event(steps: steps) }

@@ -33,6 +33,11 @@ extension PrivacyStatement {
         case clippingNorm = "clip-norm"
         case clippingFunction = "clipping-function"
         case clippingStyle = "clipping-style"
+        case clippingNormMeaning = "clip-norm-meaning"
+        case adaptiveQuantile = "adaptive-clipping-quantile"
+        case adaptiveRate = "adaptive-clipping-rate"
+        case countNoise = "count-noise"
+        case gradientNoiseMultiplier = "gradient-noise-multiplier"
         case nominalEpsilon = "nominal-epsilon"
         case assumedPublic = "assumed-public"
         case uncovered = "not-covered"
@@ -64,6 +69,15 @@ extension PrivacyStatement {
             .assumedPublic: Self.assumedPublic,
             .uncovered: Self.uncovered,
         ]
+        if let adaptive = mechanism.adaptiveClipping {
+            entries[.clippingNormMeaning] =
+                "that of the first step; then it follows a quantile of norms by noisy counts, which the noise multiplier "
+                + "includes"
+            entries[.adaptiveQuantile] = "\(adaptive.quantile)"
+            entries[.adaptiveRate] = "\(adaptive.rate)"
+            entries[.countNoise] = "\(adaptive.countNoise)"
+            entries[.gradientNoiseMultiplier] = "\(mechanism.gradientNoiseMultiplier)"
+        }
         if let largest = mechanism.sampler.largestBatch { entries[.largestBatch] = "\(largest)" }
         if mechanism.noiseMultiplier > 0 { entries[.roundingShare] = "\(mechanism.roundingShare)" }
         if !reasonsNotPrivate.isEmpty {
@@ -93,7 +107,7 @@ extension PrivacyStatement {
             steps: try reader.value(Key.steps.name) { Int($0).flatMap { $0 >= 0 ? $0 : nil } },
             datasetSize: try reader.value(Key.datasetSize.name) { Int($0).flatMap { $0 > 0 ? $0 : nil } },
             adjacency: try reader.value(Key.adjacency.name, Adjacency.init(rawValue:)),
-            unit: try reader.text(Key.unit.name))
+            unit: try reader.text(Key.unit.name), adaptiveClipping: try Self.adaptiveClipping(reader, noise: noise))
         let epsilonKey = (isPrivate ? Key.epsilon : .nominalEpsilon).name
         let bound = PrivacyBound(
             epsilon: try reader.number(epsilonKey) { $0 >= 0 && ($0.isFinite || !isPrivate) },
@@ -104,6 +118,20 @@ extension PrivacyStatement {
             clippingStyle: try reader.text(Key.clippingStyle.name),
             accountant: try reader.value(Key.accountant.name, PrivacyAccountant.init(rawValue:)),
             bound: bound, reasonsNotPrivate: Self.reasons(status))
+    }
+
+    private static func adaptiveClipping(_ reader: MetadataReader, noise: Double) throws(PrivacyStatementError)
+        -> AdaptiveClipping?
+    {
+        guard reader.entries[Key.adaptiveQuantile.name] != nil else { return nil }
+        let clipping = AdaptiveClipping(
+            quantile: try reader.number(Key.adaptiveQuantile.name) { (0...1).contains($0) },
+            rate: try reader.number(Key.adaptiveRate.name) { $0 > 0 && $0.isFinite },
+            countNoise: try reader.number(Key.countNoise.name) { $0 > 0 && $0.isFinite })
+        guard clipping.gradientNoiseMultiplier(together: noise) != nil else {
+            throw reader.invalid(Key.countNoise.name)
+        }
+        return clipping
     }
 
     private static func sampler(_ reader: MetadataReader, rate: Double) throws(PrivacyStatementError) -> BatchSampler {

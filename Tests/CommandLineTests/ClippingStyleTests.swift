@@ -52,6 +52,39 @@ import Testing
         left.count == right.count ? zip(left, right).map { abs($0 - $1) }.max() ?? 0 : .infinity
     }
 
+    @Test(arguments: ["bk", "bk-ghost", "ghost", "instantiate"], ["flat", "layer-wise", "parameter-wise"])
+    func samplesThatAreNotFiniteAreTold(mode: String, style: String) throws {
+        let data = folder.file("nan.npz")
+        let file = try ArrayFile(path: Samples.data("mlp"))
+        var (x, labels) = ([Float](repeating: 0, count: 30), [Int64](repeating: 0, count: 5))
+        try x.withUnsafeMutableBufferPointer { try file.array("x").gather(rows: Array(0..<5), into: $0) }
+        try labels.withUnsafeMutableBufferPointer { try file.array("labels").gather(rows: Array(0..<5), into: $0) }
+        x[8] = .nan
+        var writer = try ArrayFileWriter(
+            path: data,
+            arrays: [
+                .init(name: "x", type: .float32, shape: [5, 6]), .init(name: "labels", type: .int64, shape: [5]),
+                .init(name: "user", type: .int64, shape: [5]),
+            ])
+        try writer.append(x)
+        try writer.append(labels)
+        try writer.append([0, 1, 2, 1, 3] as [Int64])
+        try writer.finish()
+        for (options, count) in [([], 5), (["--group-by", "user"], 4)] {
+            let run = try CommandRun(
+                [
+                    "gradients", Samples.model("mlp"), "--data", data, "--clipping-mode", mode, "--clipping-style",
+                    style,
+                    "--output", output,
+                ] + options)
+            #expect(run.errors.contains("1 of \(count) samples are left out"), "\(run.errors)")
+            let (shape, factors) = try array("factors")
+            let width = shape.count > 1 ? shape[1] : 1
+            #expect(factors.indices.allSatisfy { (factors[$0] == 0) == ($0 / width == 1) })
+            #expect(try array("grad/0.weight").values.allSatisfy(\.isFinite))
+        }
+    }
+
     @Test func groupsThatDoNotFitAreNamed() throws {
         let grouped = arguments + ["--clipping-style", "grouped"]
         for (options, message) in [

@@ -15,17 +15,19 @@ import Testing
 
     private func run(
         steps: Int, noise: Double, mode: ClippingMode = .bookKeeping, rule: UpdateRule = .sgd, batch: Int = 5,
-        average: Double? = nil, seed: UInt64 = 7, sampler: BatchSampler? = nil
+        average: Double? = nil, seed: UInt64 = 7, sampler: BatchSampler? = nil, clippingNorm: Double = 1,
+        style: ClippingStyle = .flat, adaptive: AdaptiveClipping? = nil
     ) throws -> Run {
         let model = try exported.load()
         let data = try exported.data(for: model)
         let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
         let trainable = try model.trainable(names, for: data, InputOptions())
         let mechanism = PrivacyMechanism(
-            sampler: sampler ?? .poisson(rate: Double(batch) / Double(data.count)), clippingNorm: 1,
-            noiseMultiplier: noise, steps: steps, datasetSize: data.count)
+            sampler: sampler ?? .poisson(rate: Double(batch) / Double(data.count)),
+            clippingNorm: clippingNorm, noiseMultiplier: noise, steps: steps, datasetSize: data.count,
+            adaptiveClipping: adaptive)
         let options = TrainingOptions(
-            mechanism: mechanism, clipping: ClippingOptions(mode: mode), updateRule: rule,
+            mechanism: mechanism, clipping: ClippingOptions(mode: mode, style: style), updateRule: rule,
             schedule: LearningRateSchedule(base: 0.5, totalSteps: steps), averageDecay: average)
         let trainer = try Trainer(
             trainable, loss: LossSpecification(), options: options, data: data, physicalBatchSize: 2,
@@ -76,6 +78,89 @@ import Testing
         let deviation = (squares / Double(count)).squareRoot()
         // The relative deviation of this estimate is 1 / sqrt(2 count), below 0.7 % for 60 runs of 155 weights.
         #expect(abs(deviation / (0.5 * 3 / 5) - 1) < 0.04)
+    }
+
+    /// What noise adds to the weights in one step, parameter by parameter, in units of its stated deviation.
+    private func noise(steps: Int, seed: UInt64) throws -> [[Float]] {
+        let noisy = try run(steps: steps, noise: 1e6, seed: seed)
+        var moves: [[Float]] = []
+        for _ in 0..<steps {
+            let before = noisy.trainer.weights().flatMap(\.values)
+            _ = try noisy.trainer.step()
+            moves.append(
+                zip(noisy.trainer.weights().flatMap(\.values), before).map { ($0 - $1) / Float(0.5 * 1e6 / 5) })
+        }
+        return moves
+    }
+
+    /// The gradients are a millionth of this noise: mean, variance, tails, and independence between steps, and between
+    /// neighbours and places far apart.
+    @Test func noiseIsNormalAndIndependent() throws {
+        let steps = try noise(steps: 400, seed: 11).map { $0.map(Double.init) }
+        let all = steps.joined()
+        let count = Double(all.count)
+        #expect(abs(all.reduce(0, +) / count) < 4.5 / count.squareRoot())
+        let variance = all.reduce(0) { $0 + $1 * $1 } / count
+        #expect(abs(variance / 1.002 - 1) < 4.5 * (2 / count).squareRoot() + 2e-3)
+        // P(|Z| > 3) = 0.0026998.
+        let tail = 0.0026998 * count
+        #expect(abs(Double(all.count { abs($0) > 3 }) - tail) < 4.5 * tail.squareRoot())
+        func correlation(_ pairs: [(Double, Double)]) -> Double {
+            pairs.reduce(0) { $0 + $1.0 * $1.1 } / Double(pairs.count).squareRoot()
+        }
+        let width = steps[0].count
+        #expect(abs(correlation(zip(steps, steps.dropFirst()).flatMap { Array(zip($0, $1)) })) < 4.5)
+        for shift in [1, 2, width / 2, width - 10] {
+            #expect(abs(correlation(steps.flatMap { Array(zip($0, $0.dropFirst(shift))) })) < 4.5)
+        }
+    }
+
+    /// Without noise and with C infinite a step is that of ordinary training, bit for bit.
+    @Test(
+        arguments: [ClippingMode.bookKeeping, .bookKeepingGhost, .ghost, .instantiate],
+        [ClippingStyle.flat, .layerWise, .parameterWise])
+    func nothingToClipIsOrdinaryTraining(_ mode: ClippingMode, _ style: ClippingStyle) throws {
+        func weights(_ mode: ClippingMode, _ style: ClippingStyle) throws -> [[Float]] {
+            let run = try run(steps: 6, noise: 0, mode: mode, batch: 3, clippingNorm: .infinity, style: style)
+            for _ in 0..<6 { _ = try run.trainer.step() }
+            return run.trainer.weights().map(\.values)
+        }
+        #expect(try weights(mode, style) == weights(.nonPrivate, .flat))
+    }
+
+    /// The threshold moves by the exact count where there is no noise, and gradients are clipped to it.
+    @Test func theClippingNormFollowsTheNorms() throws {
+        let adaptive = AdaptiveClipping(quantile: 0.4, rate: 0.5, countNoise: 3)
+        let run = try run(steps: 60, noise: 0, clippingNorm: 100, adaptive: adaptive)
+        let engine = try self.run(steps: 1, noise: 0).trainer.engine
+        let norms = try engine.accumulate(Array(0..<5)).map { Double($0.norm!) }.sorted()
+        _ = try run.trainer.step()
+        // All five are below 100: b = 1.
+        #expect(abs(run.trainer.clippingNorm - 100 * exp(-0.5 * (1 - 0.4))) < 1e-9)
+        for _ in 1..<60 { _ = try run.trainer.step() }
+        #expect(run.trainer.clippingNorm < 2 * norms[4])
+    }
+
+    /// Both the gradients' noise and the count's have their stated deviations.
+    @Test func adaptiveNoiseHasTheStatedDeviation() throws {
+        let adaptive = AdaptiveClipping(quantile: 0.4, rate: 0.01, countNoise: 2)
+        var (squares, count, moves) = (0.0, 0, [Double]())
+        for seed in 0..<150 as Range<UInt64> {
+            let noisy = try run(steps: 1, noise: 3, seed: seed, adaptive: adaptive)
+            let quiet = try run(steps: 1, noise: 0, seed: seed, adaptive: adaptive)
+            for trainer in [noisy.trainer, quiet.trainer] { _ = try trainer.step() }
+            for (a, b) in zip(noisy.trainer.weights(), quiet.trainer.weights()) {
+                for (x, y) in zip(a.values, b.values) { squares += Double((x - y) * (x - y)) }
+                count += a.values.count
+            }
+            moves.append(log(noisy.trainer.clippingNorm / quiet.trainer.clippingNorm) / (0.01 / 5))
+        }
+        // z_g = (1/9 - 1/16)^(-1/2).
+        let own = 1 / (1.0 / 9 - 1.0 / 16).squareRoot()
+        #expect(abs((squares / Double(count)).squareRoot() / (0.5 * own / 5) - 1) < 0.03)
+        let deviation = (moves.reduce(0) { $0 + $1 * $1 } / 150).squareRoot()
+        // The relative deviation of this estimate is 1 / sqrt(300), about 6 %.
+        #expect(abs(deviation / 2 - 1) < 0.25)
     }
 
     @Test func anEmptyBatchIsStillANoisyStep() throws {

@@ -105,7 +105,7 @@ import Testing
 @Suite struct TrainingStateTests {
     private let folder = ScratchFolder()
     private let state = TrainingState(
-        stepCount: 12, optimizerSteps: 11, averageUpdates: 10,
+        stepCount: 12, optimizerSteps: 11, averageUpdates: 10, clippingNorm: 0.375, noiseVariance: 1e-9,
         values: [("a", [[1, 2, .nan], [3, 4, 5]]), ("b/c", [[-.infinity], [0]])])
 
     @Test func roundTrip() throws {
@@ -113,6 +113,7 @@ import Testing
         try state.write(to: path)
         let read = try TrainingState(path: path, like: state)
         #expect(read.stepCount == 12 && read.optimizerSteps == 11 && read.averageUpdates == 10)
+        #expect(read.clippingNorm == 0.375 && read.noiseVariance == 1e-9)
         #expect(read.values.map(\.name) == ["a", "b/c"])
         for (one, other) in zip(read.values, state.values) {
             #expect(one.buffers.map { $0.map(\.bitPattern) } == other.buffers.map { $0.map(\.bitPattern) })

@@ -44,6 +44,35 @@ private func goldens(_ name: String) -> [String: [Double]] {
         #expect(optimizer.stepCount == 7)
     }
 
+    /// Algorithm 1 of Tang, Shpilevskiy and Lecuyer 2023 in double precision; the noise changes from step to step.
+    @Test(arguments: [1e-2, 1e-6]) func takesTheNoiseOffTheSecondMoment(floor: Double) {
+        let (beta1, beta2) = (0.8, 0.95)
+        var weights = (0..<4).map { Float($0) - 1.5 }
+        var expected = weights.map(Double.init)
+        var (m, v, phi) = ([Double](repeating: 0, count: 4), [Double](repeating: 0, count: 4), 0.0)
+        var optimizer = Optimizer(.adam(beta1: beta1, beta2: beta2), noiseFloor: floor, parameterSizes: [4])
+        for t in 1...6 {
+            let gradient = (0..<4).map { Float(($0 * 5 + t * 3) % 11 - 5) / 4 }
+            let noise = 0.02 * Double(t * t)
+            weights.withUnsafeMutableBufferPointer { w in
+                gradient.withUnsafeBufferPointer { g in
+                    optimizer.step(
+                        learningRate: 0.05, parameters: [w], gradients: [g], gradientScale: 0.5, noiseVariance: noise,
+                        pool: ThreadPool(threads: 1))
+                }
+            }
+            phi = beta2 * phi + (1 - beta2) * noise
+            let (first, second) = (1 - pow(beta1, Double(t)), 1 - pow(beta2, Double(t)))
+            for i in 0..<4 {
+                let g = 0.5 * Double(gradient[i])
+                m[i] = beta1 * m[i] + (1 - beta1) * g
+                v[i] = beta2 * v[i] + (1 - beta2) * g * g
+                expected[i] -= 0.05 * (m[i] / first) / max(v[i] / second - phi / second, floor).squareRoot()
+            }
+        }
+        for (got, want) in zip(weights, expected) { #expect(abs(Double(got) - want) < 2e-4 * max(1, abs(want))) }
+    }
+
     @Test(arguments: LearningRateSchedule.Shape.allCases, [0, 4])
     func schedulesAgreeWithPyTorch(shape: LearningRateSchedule.Shape, warmup: Int) {
         let schedule = LearningRateSchedule(shape, base: 2, warmupSteps: warmup, totalSteps: 10)

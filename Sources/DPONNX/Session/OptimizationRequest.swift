@@ -14,6 +14,11 @@ public struct OptimizationRequest: Sendable, Hashable {
     /// Decay of the moving average of weights that is exported; nil for the last weights.
     public var averageDecay: Double?
 
+    /// Whether the variance of the privacy noise is taken off Adam's second moment.
+    public var adamBiasCorrection = false
+    /// Least value of the corrected second moment; nil for 1e-8.
+    public var adamFloor: Double?
+
     public init() {}
 
     /// - Throws: `UsageError` if a value is out of range or belongs to another rule.
@@ -27,6 +32,10 @@ public struct OptimizationRequest: Sendable, Hashable {
         try require(momentum == nil || optimizer == .momentum, "--momentum belongs to --optimizer momentum")
         try require(
             (beta1 == nil && beta2 == nil) || isAdam, "--beta1 and --beta2 belong to --optimizer adam or adamw")
+        try require(!adamBiasCorrection || isAdam, "--adam-bias-correction belongs to --optimizer adam or adamw")
+        try require(
+            adamFloor.map { adamBiasCorrection && $0 > 0 && $0.isFinite },
+            "--adam-floor is a positive number that goes with --adam-bias-correction")
     }
 
     private var isAdam: Bool { optimizer == .adam || optimizer == .adamw }
@@ -39,6 +48,8 @@ public struct OptimizationRequest: Sendable, Hashable {
         case .adamw: .adamW(beta1: beta1 ?? 0.9, beta2: beta2 ?? 0.999)
         }
     }
+
+    public var noiseFloor: Double? { adamBiasCorrection ? adamFloor ?? 1e-8 : nil }
 
     public func learningRates(steps: Int) -> LearningRateSchedule {
         LearningRateSchedule(

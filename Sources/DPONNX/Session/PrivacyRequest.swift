@@ -24,6 +24,9 @@ public struct PrivacyRequest: Sendable, Hashable {
     /// Repeats a run's sampling and noise, which are then not private.
     public var seed: UInt64?
 
+    /// Whether C follows the gradients' norms.
+    public var adaptiveClipping: AdaptiveClippingRequest?
+
     public init() {}
 
     /// Whether it is said how private a run is to be.
@@ -48,6 +51,7 @@ public struct PrivacyRequest: Sendable, Hashable {
         try require(epochs.map { $0 > 0 && $0.isFinite }, "--epochs must be positive")
         try require(steps.map { $0 > 0 }, "--steps must be 1 or more")
         try require(epochs == nil || steps == nil, "give --epochs or --steps, not both")
+        try adaptiveClipping?.check()
     }
 
     /// - Throws: `UsageError` if it is not said how private the run is to be, or privacy is asked of a run without it.
@@ -70,8 +74,8 @@ public struct PrivacyRequest: Sendable, Hashable {
     }
 
     /// The mechanism for data of so many samples: rows, or groups of rows of one value in the array `groupKey`.
-    /// - Throws: `UsageError` if the batch is larger than the data set, or the data larger than the sampler's analysis
-    ///   allows for.
+    /// - Throws: `UsageError` if the batch is larger than the data set, the data larger than the sampler's analysis
+    ///   allows for, or clipping does not go with the noise.
     public func mechanism(samples: Int, groupKey: String? = nil, clipping: ClippingOptions) throws(UsageError)
         -> PrivacyMechanism
     {
@@ -98,11 +102,16 @@ public struct PrivacyRequest: Sendable, Hashable {
             sigma = accountant.noiseMultiplier(
                 epsilon: epsilon, delta: delta!, sampler: batches, datasetSize: size, steps: count)
         }
+        try require(
+            !isPrivate || clipping.clippingNorm.isFinite || sigma == 0,
+            "noise needs a finite --clip-norm; inf goes with --noise-multiplier 0")
+        let adaptive = try adaptiveClipping?.clipping(
+            clipping, noiseMultiplier: sigma, expectedBatchSize: rate * Double(size))
         return PrivacyMechanism(
             sampler: batches, clippingNorm: isPrivate ? clipping.clippingNorm : .infinity,
             noiseMultiplier: sigma, steps: count, datasetSize: size,
             adjacency: datasetSize == nil ? .zeroOut : .addOrRemoveOne,
-            unit: groupKey.map(PrivacyMechanism.groupUnit) ?? PrivacyMechanism.rowUnit)
+            unit: groupKey.map(PrivacyMechanism.groupUnit) ?? PrivacyMechanism.rowUnit, adaptiveClipping: adaptive)
     }
 
     public func makeGenerator() -> any RandomGenerator {

@@ -158,7 +158,7 @@ public final class TrainingSession {
             mechanism: mechanism, clipping: clipping, updateRule: request.optimization.rule,
             weightDecay: request.optimization.weightDecay,
             schedule: request.optimization.learningRates(steps: mechanism.steps),
-            averageDecay: request.optimization.averageDecay)
+            averageDecay: request.optimization.averageDecay, noiseFloor: request.optimization.noiseFloor)
         let expected = Int(mechanism.expectedBatchSize.rounded(.up))
         let batchSize = try PhysicalBatch.size(
             wished: request.physicalBatchSize, expectedBatchSize: expected, memoryLimit: request.memoryBytes,

@@ -5,7 +5,8 @@ import TensorGraph
 
 /// Turns squared norms into clip factors.
 ///
-/// Inputs: sample weights [B] (1, or 0 for padding), losses [B], then squared norms [B] float64, group by group.
+/// Inputs: C [1] float64, sample weights [B] (1, or 0 for padding), losses [B], then squared norms [B] float64, group by
+/// group.
 /// Outputs: the whole gradient's norms [B], then one [B] of factors per group.
 ///
 /// A sample of weight zero, or whose loss or any norm is not finite, gets factor zero in every group, which leaves it
@@ -14,41 +15,43 @@ struct ClipFactors: ExecutableOperation {
     let function: ClippingFunction
     /// Number of norm inputs of each group.
     let normsPerGroup: [Int]
-    /// Thresholds of the groups.
-    let groupNorms: [Double]
+    /// Thresholds of the groups in units of C.
+    let shares: [Double]
     /// A group's norm counts as at least this share of the whole gradient's.
     let smallestShare: Double
 
-    var description: String { "clip factors (\(function.name), thresholds \(groupNorms))" }
+    var description: String { "clip factors (\(function.name), shares of C \(shares))" }
 
     func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
-        guard inputs.count == 2 + normsPerGroup.reduce(0, +), inputs[0] == inputs[1],
-            inputs.dropFirst(2).allSatisfy({ $0.elementType == .float64 && $0.shape == inputs[0].shape })
-        else { throw .invalid("clip factors need weights, losses and squared norms of one batch") }
-        return Array(repeating: inputs[0], count: 1 + normsPerGroup.count)
+        guard inputs.count == 3 + normsPerGroup.reduce(0, +), inputs[0] == TensorType(.float64, [1]),
+            inputs[1] == inputs[2],
+            inputs.dropFirst(3).allSatisfy({ $0.elementType == .float64 && $0.shape == inputs[1].shape })
+        else { throw .invalid("clip factors need C, weights, losses and squared norms of one batch") }
+        return Array(repeating: inputs[1], count: 1 + normsPerGroup.count)
     }
 
     func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
-        outputs.map { _ in inputs[1].factor }
+        outputs.map { _ in inputs[2].factor }
     }
 
     func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
-        let batchSize = inputs[0].count
-        let norms = inputs.count - 2
+        let batchSize = inputs[1].count
+        let norms = inputs.count - 3
         return Kernel { arguments in
-            let weights = arguments.input(0, as: Float.self)
-            let losses = arguments.input(1, as: Float.self)
+            let clippingNorm = arguments.input(0, as: Double.self)[0]
+            let weights = arguments.input(1, as: Float.self)
+            let losses = arguments.input(2, as: Float.self)
             let totals = arguments.output(0, as: Float.self)
             for sample in 0..<batchSize {
                 var isFinite = losses[sample].isFinite
                 var total = 0.0
                 for index in 0..<norms {
-                    let square = arguments.input(2 + index, as: Double.self)[sample]
+                    let square = arguments.input(3 + index, as: Double.self)[sample]
                     isFinite = isFinite && square.isFinite
                     total += square
                 }
                 totals[sample] = Float(total.squareRoot())
-                var index = 2
+                var index = 3
                 for (group, count) in normsPerGroup.enumerated() {
                     var square = 0.0
                     for _ in 0..<count {
@@ -60,7 +63,7 @@ struct ClipFactors: ExecutableOperation {
                         ? weights[sample]
                             * function.factor(
                                 norm: max(square, smallestShare * smallestShare * total).squareRoot(),
-                                clippingNorm: groupNorms[group]) : 0
+                                clippingNorm: shares[group] * clippingNorm) : 0
                 }
             }
         }

@@ -82,7 +82,8 @@ public struct ClippingOptions: Hashable, Sendable {
     public var mode: ClippingMode
     public var function: ClippingFunction
     public let style: ClippingStyle
-    /// C: the l2 norm that one sample's gradient has at most after clipping, over all parameters together.
+    /// C: the l2 norm that one sample's gradient has at most after clipping, over all parameters together. Infinite, with
+    /// `abadi` only, where nothing is to be clipped.
     public var clippingNorm: Double
     /// The groups of the style `grouped`; their thresholds keep their ratio to C. Empty with other styles.
     public let groups: [ClippingGroup]

@@ -14,6 +14,10 @@ public struct PrivateStep: Sendable {
     /// Input [B * rows per sample], where that is more than one: the share of a row in its sample's loss. A row of share 0
     /// repeats another one of its sample.
     public static let rowWeights = "dponnx.row-weights"
+    /// Input [1], float64: C, unless the mode is not private.
+    public static let clippingNorm = "dponnx.clip-norm"
+    /// All inputs that are not the model's or the loss's.
+    public static let ownInputs: Set<String> = [weights, rowWeights, clippingNorm]
     /// Output [B]: each sample's loss.
     public static let losses = "dponnx.losses"
     /// Output [B]: norm of each sample's gradient with respect to all trainable parameters.
@@ -89,13 +93,19 @@ public struct PrivateStep: Sendable {
             }
             let clip = ClipFactors(
                 function: options.function, normsPerGroup: groups.targets.map(\.count),
-                groupNorms: groups.shares.map { $0 * options.clippingNorm },
+                shares: groups.shares,
                 smallestShare: options.mode == .ghost ? Self.smallestShareOfTwoPasses : 0)
             let squares = groups.targets.flatMap { $0.map { norms[$0].squares } }
-            let outputs = try builder.emitAll(clip, [weights, loss] + squares)
+            let clippingNorm = builder.addInput(Self.clippingNorm, TensorType(.float64, [1]), batch: nil)
+            let outputs = try builder.emitAll(clip, [clippingNorm, weights, loss] + squares)
             builder.addOutput(Self.norms, outputs[0])
             factors = Array(outputs.dropFirst())
-            for (group, members) in groups.targets.enumerated() {
+            if options.clippingNorm == .infinity {
+                // Every factor is 1, or 0 for a sample that is left out: the sum is the ordinary gradient, bit for bit.
+                terms = try ContractionTerm.all(
+                    ParameterTarget.unmoved(backward.uses, in: builder), factors: factors[0], in: &builder)
+            }
+            for (group, members) in groups.targets.enumerated() where options.clippingNorm.isFinite {
                 for member in members {
                     terms += norms[member].contracted.map {
                         ContractionTerm(value: targets[member].value, site: $0, factors: factors[group])

@@ -6,14 +6,22 @@ struct TrainingState {
     var stepCount: Int
     var optimizerSteps: Int
     var averageUpdates: Int
+    /// C of the next step.
+    var clippingNorm: Double
+    /// The optimiser's mean of the noise's variance.
+    var noiseVariance: Double
     /// By parameter: weights, then the optimiser's buffers, then the average if there is one.
     var values: [(name: String, buffers: [[Float]])]
 
     private static let counters = "dponnx.counters"
+    private static let numbers = "dponnx.numbers"
 
     /// - Throws: `DataError` if the file cannot be written; an older one then stays.
     func write(to path: String) throws(DataError) {
-        var declarations = [ArrayFileWriter.Declaration(name: Self.counters, type: .int64, shape: [3])]
+        var declarations = [
+            ArrayFileWriter.Declaration(name: Self.counters, type: .int64, shape: [3]),
+            ArrayFileWriter.Declaration(name: Self.numbers, type: .float64, shape: [2]),
+        ]
         for (name, buffers) in values {
             for (index, buffer) in buffers.enumerated() {
                 declarations.append(.init(name: "\(index)/\(name)", type: .float32, shape: [buffer.count]))
@@ -21,6 +29,7 @@ struct TrainingState {
         }
         var writer = try ArrayFileWriter(path: path, arrays: declarations, permissions: 0o600)
         try writer.append([stepCount, optimizerSteps, averageUpdates].map(Int64.init))
+        try writer.append([clippingNorm, noiseVariance])
         for (_, buffers) in values { for buffer in buffers { try writer.append(buffer) } }
         try writer.finish()
     }
@@ -33,6 +42,11 @@ struct TrainingState {
             throw DataError(.malformed, "has impossible counters", at: .init(file: path))
         }
         (stepCount, optimizerSteps, averageUpdates) = (Int(counters[0]), Int(counters[1]), Int(counters[2]))
+        let numbers: [Double] = try Self.elements(file, Self.numbers, count: 2)
+        (clippingNorm, noiseVariance) = (numbers[0], numbers[1])
+        guard clippingNorm > 0, noiseVariance >= 0 else {
+            throw DataError(.malformed, "has impossible numbers", at: .init(file: path))
+        }
         values = []
         for (name, buffers) in expected.values {
             var read: [[Float]] = []
@@ -43,10 +57,15 @@ struct TrainingState {
         }
     }
 
-    init(stepCount: Int, optimizerSteps: Int, averageUpdates: Int, values: [(name: String, buffers: [[Float]])]) {
+    init(
+        stepCount: Int, optimizerSteps: Int, averageUpdates: Int, clippingNorm: Double, noiseVariance: Double,
+        values: [(name: String, buffers: [[Float]])]
+    ) {
         self.stepCount = stepCount
         self.optimizerSteps = optimizerSteps
         self.averageUpdates = averageUpdates
+        self.clippingNorm = clippingNorm
+        self.noiseVariance = noiseVariance
         self.values = values
     }
 

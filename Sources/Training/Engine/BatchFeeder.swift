@@ -13,7 +13,7 @@ struct BatchFeeder {
         self.data = data
         self.shape = shape
         // A graph has targets only if its loss was built for data that have them.
-        sources = plan.graph.inputs.filter { ![PrivateStep.weights, PrivateStep.rowWeights].contains($0.name) }.map {
+        sources = plan.graph.inputs.filter { !PrivateStep.ownInputs.contains($0.name) }.map {
             name, value in
             (name, name == LossSpecification.targets ? data.targetKey! : name, plan.graph.type(of: value).elementType)
         }

@@ -16,6 +16,8 @@ public final class GradientEngine {
 
     /// The trainable parameters; a change takes effect with the next run.
     public let parameters: ParameterMemory
+    /// C, which the next run clips to.
+    public var clippingNorm: Double
     /// Rows computed at once.
     public let batchSize: Int
     /// Bytes of activations, gradients and scratch memory of one physical batch.
@@ -53,6 +55,7 @@ public final class GradientEngine {
         largest = try makePlan(shapes.largest(width: shapes.widths.last!))
         self.data = data
         self.parameters = parameters
+        clippingNorm = clipping.clippingNorm
         self.batchSize = batchSize
         self.pool = pool
         for name in parameters.names {
@@ -103,7 +106,8 @@ public final class GradientEngine {
             while !rest.isEmpty {
                 let plan = try plan(shapes.shape(forSamples: rest.count, width: width))
                 let part = rest.prefix(plan.shape.samples)
-                try plan.feeder.feed(part.map { data.rows(ofSample: samples[$0]) }, of: other, to: plan.plan)
+                try plan.feed(
+                    part.map { data.rows(ofSample: samples[$0]) }, of: other, clippingNorm: clippingNorm)
                 plan.plan.run()
                 addSums(plan.plan)
                 found += zip(part, reports(part.count, plan)).map { ($0, $1) }
@@ -121,7 +125,7 @@ public final class GradientEngine {
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func profile(_ samples: [Int]) throws -> [NodeTiming] {
         let part = samples.prefix(largest.shape.samples).map { data.rows(ofSample: $0) }
-        try largest.feeder.feed(part, to: largest.plan)
+        try largest.feed(part, clippingNorm: clippingNorm)
         return largest.plan.runProfiled()
     }
 

@@ -6,7 +6,7 @@ import PrivateGradients
 struct StepPlan {
     let step: PrivateStep
     let plan: Plan
-    let feeder: BatchFeeder
+    private let feeder: BatchFeeder
     let shape: BatchShape
 
     /// - Throws: what building the step's graph throws; `ExecutionError` if memory is refused.
@@ -18,5 +18,12 @@ struct StepPlan {
         plan = try Plan(step.graph, parameters: parameters, arena: arena, pool: pool)
         feeder = BatchFeeder(plan, data: data, shape: shape)
         self.shape = shape
+    }
+
+    /// Writes samples, given by their rows, and the clipping norm.
+    /// - Throws: `DataError` if a value does not fit its input's type.
+    func feed(_ samples: [[Int]], of other: DataSet? = nil, clippingNorm: Double) throws {
+        try feeder.feed(samples, of: other, to: plan)
+        plan.inputMemory(PrivateStep.clippingNorm)?.bindMemory(to: Double.self)[0] = clippingNorm
     }
 }

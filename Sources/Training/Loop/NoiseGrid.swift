@@ -14,11 +14,13 @@ struct NoiseGrid {
     let step: Double
     private let deviation: Double
 
-    /// - Parameter parameterCount: P, coordinates of all trained parameters together.
-    init(_ mechanism: PrivacyMechanism, parameterCount: Int) {
-        let largest = 0x1p-10 * mechanism.clippingNorm / Double(max(1, parameterCount)).squareRoot()
+    /// - Parameters:
+    ///   - clippingNorm: C of this step.
+    ///   - parameterCount: P, coordinates of all trained parameters together.
+    init(_ mechanism: PrivacyMechanism, clippingNorm: Double, parameterCount: Int) {
+        let largest = 0x1p-10 * clippingNorm / Double(max(1, parameterCount)).squareRoot()
         step = exp2(log2(largest).rounded(.down))
-        deviation = mechanism.noiseStandardDeviation
+        deviation = mechanism.noiseStandardDeviation(clippedTo: clippingNorm)
     }
 
     /// Turns a clipped sum into its noisy release.

@@ -31,8 +31,10 @@ public final class Trainer {
     private let pool: ThreadPool
     private let sampling: any RandomGenerator
     private let noise: [NoiseBlock]
-    /// Nil where no noise is added.
-    private let grid: NoiseGrid?
+    private let count: CountRelease?
+    private let parameterCount: Int
+    /// C of the next step. It follows from what was released, so it is no secret.
+    public private(set) var clippingNorm: Double
     private var optimizer: Optimizer
     private var average: WeightAverage?
     private let record: TrainingRecord?
@@ -64,10 +66,12 @@ public final class Trainer {
         sampling = generator.stream(0)
         noise = NoiseBlock.all(parameters, generator)
         let sizes = parameters.names.map { parameters[$0].count }
-        grid =
-            options.mechanism.noiseMultiplier > 0
-            ? NoiseGrid(options.mechanism, parameterCount: sizes.reduce(0, +)) : nil
-        optimizer = Optimizer(options.updateRule, weightDecay: options.weightDecay, parameterSizes: sizes)
+        parameterCount = sizes.reduce(0, +)
+        clippingNorm = options.mechanism.clippingNorm
+        // The streams before are those of the batches and of the gradients' noise.
+        count = CountRelease(options.mechanism, generator.stream(UInt64(noise.count) + 1))
+        optimizer = Optimizer(
+            options.updateRule, weightDecay: options.weightDecay, noiseFloor: options.noiseFloor, parameterSizes: sizes)
         average = options.averageDecay.map { WeightAverage(decay: $0, parameterSizes: sizes) }
     }
 
@@ -107,11 +111,16 @@ public final class Trainer {
         try record?.charge()
         addNoise()
         observer?.didRelease(engine)
+        let (scale, deviation) = (1 / options.mechanism.expectedBatchSize, noiseStandardDeviation)
+        if let count {
+            clippingNorm = count.nextNorm(after: clippingNorm, samples)
+            engine.clippingNorm = clippingNorm
+        }
         let rate = options.schedule.rate(at: stepCount)
         optimizer.step(
             learningRate: rate, parameters: parameters.names.map { parameters[$0] },
             gradients: parameters.names.map { UnsafeBufferPointer(engine.sum(of: $0)) },
-            gradientScale: Float(1 / options.mechanism.expectedBatchSize), pool: pool)
+            gradientScale: Float(scale), noiseVariance: deviation * deviation * scale * scale, pool: pool)
         average?.update(parameters.names.map { UnsafeBufferPointer(parameters[$0]) })
         stepCount += 1
         defer { discardBatch() }
@@ -134,6 +143,7 @@ public final class Trainer {
     var state: TrainingState {
         TrainingState(
             stepCount: stepCount, optimizerSteps: optimizer.stepCount, averageUpdates: average?.updateCount ?? 0,
+            clippingNorm: clippingNorm, noiseVariance: optimizer.meanNoiseVariance,
             values: parameters.names.enumerated().map { index, name in
                 let averages = average.map { [$0.averages[index]] } ?? []
                 return (name, [Array(parameters[name])] + optimizer.state[index] + averages)
@@ -145,6 +155,9 @@ public final class Trainer {
         stepCount = state.stepCount
         optimizer.stepCount = state.optimizerSteps
         average?.updateCount = state.averageUpdates
+        clippingNorm = state.clippingNorm
+        if count != nil { engine.clippingNorm = clippingNorm }
+        optimizer.meanNoiseVariance = state.noiseVariance
         for (index, (name, buffers)) in state.values.enumerated() {
             _ = parameters[name].update(fromContentsOf: buffers[0])
             let kept = optimizer.state[index].count
@@ -153,8 +166,14 @@ public final class Trainer {
         }
     }
 
+    /// Of this step's noise on summed gradients, per coordinate.
+    private var noiseStandardDeviation: Double {
+        options.mechanism.noiseStandardDeviation(clippedTo: clippingNorm)
+    }
+
     private func addNoise() {
-        guard let grid else { return }
+        guard options.mechanism.noiseMultiplier > 0 else { return }
+        let grid = NoiseGrid(options.mechanism, clippingNorm: clippingNorm, parameterCount: parameterCount)
         pool.forEach(noise.count) { index, _ in
             let block = noise[index]
             grid.release(.init(rebasing: engine.sum(of: block.parameter)[block.range]), block.generator)

@@ -12,11 +12,13 @@ public struct TrainingOptions: Sendable {
     public var schedule: LearningRateSchedule
     /// Decay of the moving average of weights that is exported in place of the last ones; nil for the last.
     public var averageDecay: Double?
+    /// Adam's second moment is corrected for the noise in it, down to this; nil to leave it.
+    public var noiseFloor: Double?
 
     /// - Parameter clipping: mode, function and style; the clipping norm is taken from `mechanism`.
     public init(
         mechanism: PrivacyMechanism, clipping: ClippingOptions, updateRule: UpdateRule, weightDecay: Double = 0,
-        schedule: LearningRateSchedule, averageDecay: Double? = nil
+        schedule: LearningRateSchedule, averageDecay: Double? = nil, noiseFloor: Double? = nil
     ) {
         var clipping = clipping
         clipping.clippingNorm = mechanism.clippingNorm
@@ -26,5 +28,6 @@ public struct TrainingOptions: Sendable {
         self.weightDecay = weightDecay
         self.schedule = schedule
         self.averageDecay = averageDecay
+        self.noiseFloor = noiseFloor
     }
 }

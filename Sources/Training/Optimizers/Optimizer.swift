@@ -30,14 +30,24 @@ public struct Optimizer: Sendable {
     public let rule: UpdateRule
     /// lambda. Decoupled for AdamW; for all others lambda w is added to the gradient, as in PyTorch.
     public let weightDecay: Double
+    /// The least value of Adam's second moment after the variance of the gradients' noise is taken off it; nil to leave the
+    /// noise in (Tang, Shpilevskiy and Lecuyer, "DP-AdamBC", 2023).
+    public let noiseFloor: Double?
+    /// Moving average of that variance, with the second moment's decay and not bias-corrected.
+    public internal(set) var meanNoiseVariance = 0.0
     /// Steps taken so far.
     public internal(set) var stepCount = 0
     /// Per parameter: nothing, [velocity], or [first moment, second moment].
     var state: [[[Float]]]
 
     /// - Parameter parameterSizes: number of elements of each parameter, in the order in which `step` gets them.
-    public init(_ rule: UpdateRule, weightDecay: Double = 0, parameterSizes: [Int]) {
+    public init(
+        _ rule: UpdateRule, weightDecay: Double = 0, noiseFloor: Double? = nil, parameterSizes: [Int]
+    ) {
         precondition(weightDecay >= 0, "negative weight decay")
+        precondition(noiseFloor ?? 1 > 0, "the floor of a second moment is positive")
+        precondition(noiseFloor == nil || rule.stateCount == 2, "only Adam has a second moment")
+        self.noiseFloor = noiseFloor
         switch rule {
         case .sgd: break
         case .momentum(let factor, _): precondition(factor >= 0 && factor < 1, "momentum outside [0, 1)")
@@ -54,13 +64,16 @@ public struct Optimizer: Sendable {
 
     /// Takes one step: every parameter moves by its own gradient times `gradientScale`. Gradients are not changed.
     ///
-    /// Elements move independently, so the result does not depend on the number of the pool's threads.
+    /// `noiseVariance` is that of the noise in one element of a scaled gradient. Elements move independently, so the result does not depend on the number of the pool's threads.
     public mutating func step(
         learningRate: Double, parameters: [UnsafeMutableBufferPointer<Float>],
-        gradients: [UnsafeBufferPointer<Float>], gradientScale: Float = 1, pool: ThreadPool
+        gradients: [UnsafeBufferPointer<Float>], gradientScale: Float = 1, noiseVariance: Double = 0,
+        pool: ThreadPool
     ) {
         precondition(parameters.count == state.count && gradients.count == state.count, "another number of parameters")
         stepCount += 1
+        if case .adam(_, let beta2, _) = rule { follow(noiseVariance, beta2) }
+        if case .adamW(_, let beta2, _) = rule { follow(noiseVariance, beta2) }
         for index in parameters.indices {
             let (parameter, gradient) = (parameters[index], gradients[index])
             precondition(parameter.count == gradient.count, "a gradient of another size")
@@ -72,6 +85,10 @@ public struct Optimizer: Sendable {
                 }
             }
         }
+    }
+
+    private mutating func follow(_ noiseVariance: Double, _ beta2: Double) {
+        meanNoiseVariance = beta2 * meanNoiseVariance + (1 - beta2) * noiseVariance
     }
 
     /// Lends the state buffers of one parameter, which an array cannot lend two at a time.
@@ -130,10 +147,14 @@ public struct Optimizer: Sendable {
                 }
             }
         case .adam(let beta1, let beta2, let epsilon):
-            let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
+            let moments = Moments(
+                beta1, beta2, epsilon, learningRate: learningRate, step: stepCount, noiseFloor: noiseFloor,
+                noiseVariance: meanNoiseVariance)
             return { moments.step($0, shrink: 1, decay: decay) }
         case .adamW(let beta1, let beta2, let epsilon):
-            let moments = Moments(beta1, beta2, epsilon, learningRate: learningRate, step: stepCount)
+            let moments = Moments(
+                beta1, beta2, epsilon, learningRate: learningRate, step: stepCount, noiseFloor: noiseFloor,
+                noiseVariance: meanNoiseVariance)
             let shrink = Float(1 - learningRate * weightDecay)
             return { moments.step($0, shrink: shrink, decay: 0) }
         }

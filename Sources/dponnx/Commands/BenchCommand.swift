@@ -43,6 +43,10 @@ struct BenchCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
+        guard clipping.clipNorm != .infinity else {
+            throw ValidationError(
+                "--clip-norm must be finite; --clipping-mode non-private times training without clipping")
+        }
         guard batchSize >= 1 else { throw ValidationError("--batch-size must be 1 or more") }
         if let logicalBatchSize, logicalBatchSize < batchSize {
             throw ValidationError("--logical-batch-size must not be below --batch-size")

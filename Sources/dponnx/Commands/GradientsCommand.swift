@@ -40,6 +40,8 @@ struct GradientsCommand: ParsableCommand {
                 trainable, loss: loss, clipping: clipping, data: set, batchSize: batchSize,
                 parameters: trainable.makeParameters(), pool: pool)
             let samples = try engine.accumulate(Array(0..<set.sampleCount))
+            let left = samples.count { !$0.loss.isFinite || $0.norm?.isFinite == false }
+            if left > 0 { warn("\(left) of \(samples.count) samples are left out: loss or gradient is not finite") }
             warn("\(output) is NOT PRIVATE: it holds gradients without noise")
             try writeArrays(arrays(samples, engine), to: output, permissions: 0o600)
         }

@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup(title: "Adapters") var adapters: AdapterArguments
     @OptionGroup(title: "Privacy") var privacy: PrivacyArguments
     @OptionGroup(title: "Clipping") var clipping: ClippingArguments
+    @OptionGroup(title: "Clipping") var adaptive: AdaptiveClippingArguments
     @OptionGroup(title: "Optimization") var optimization: OptimizationArguments
     @OptionGroup(title: "Account and checkpoints") var record: RecordArguments
     @OptionGroup(title: "Diagnostics") var diagnostics: DiagnosticsArguments
@@ -41,7 +42,8 @@ struct TrainCommand: ParsableCommand {
 
     private func train() throws {
         let setup = try TrainingSetup(
-            model, data, selection, privacy, clipping, optimization, resources, adapters: adapters)
+            model, data, selection, privacy, clipping, optimization, resources, adapters: adapters,
+            adaptive: adaptive.request)
         let validationSet = try diagnostics.validation.map {
             try data.loadUngrouped($0, for: setup.loaded, model.inputOptions)
         }
@@ -161,6 +163,8 @@ struct TrainCommand: ParsableCommand {
         var accountant: String
         var noiseMultiplier: Double
         var clipNorm: Double?
+        /// C after the last step, with adaptive clipping.
+        var adaptedClipNorm: Double?
         var samplingRate: Double
         var datasetSize: Int
         var batchSize: Double
@@ -183,6 +187,7 @@ struct TrainCommand: ParsableCommand {
                     epsilon: statement.isPrivate ? statement.bound.epsilon : nil, delta: privacy.delta,
                     accountant: statement.accountant.rawValue, noiseMultiplier: mechanism.noiseMultiplier,
                     clipNorm: mechanism.clippingNorm.isFinite ? mechanism.clippingNorm : nil,
+                    adaptedClipNorm: mechanism.adaptiveClipping == nil ? nil : trainer.clippingNorm,
                     samplingRate: mechanism.sampler.samplingRate, datasetSize: mechanism.datasetSize,
                     batchSize: mechanism.expectedBatchSize, physicalBatchSize: trainer.engine.batchSize,
                     steps: mechanism.steps,

@@ -35,8 +35,11 @@ struct ClippingArguments: ParsableArguments {
     var clipBound: Double?
 
     func validate() throws {
-        if let clipNorm, !(clipNorm > 0 && clipNorm.isFinite) {
-            throw ValidationError("--clip-norm must be positive and finite")
+        if let clipNorm {
+            guard clipNorm > 0 else { throw ValidationError("--clip-norm must be positive") }
+            guard clipNorm.isFinite || clippingFunction == .abadi else {
+                throw ValidationError("--clip-norm inf clips nothing, which only --clipping-function abadi can mean")
+            }
         }
         if let clipGamma {
             guard clippingFunction == .automatic else {

@@ -26,6 +26,18 @@ struct OptimizationArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Decay of Adam's second moment; default 0.999.", valueName: "beta"))
     var beta2: Double?
 
+    @Flag(
+        help: """
+            Take the variance of the privacy noise off Adam's second moment, which it makes too large (Tang et al. 2023).
+            """)
+    var adamBiasCorrection = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Least value of the corrected second moment, with --adam-bias-correction; default 1e-8.", valueName: "floor"
+        ))
+    var adamFloor: Double?
+
     @Option(help: ArgumentHelp("Weight decay; decoupled with adamw.", valueName: "lambda"))
     var weightDecay = 0.0
 
@@ -45,6 +57,8 @@ struct OptimizationArguments: ParsableArguments {
         request.beta2 = beta2
         request.weightDecay = weightDecay
         request.averageDecay = ema
+        request.adamBiasCorrection = adamBiasCorrection
+        request.adamFloor = adamFloor
         return request
     }
 }

@@ -19,7 +19,7 @@ struct TrainingSetup {
     init(
         _ model: ModelArguments, _ data: DataArguments, _ selection: SelectionArguments, _ privacy: PrivacyArguments,
         _ clipping: ClippingArguments, _ optimization: OptimizationArguments, _ resources: ResourceArguments,
-        adapters: AdapterArguments? = nil
+        adapters: AdapterArguments? = nil, adaptive: AdaptiveClippingRequest? = nil
     ) throws {
         pool = resources.makePool()
         let unadapted = try selection.load(model)
@@ -29,12 +29,14 @@ struct TrainingSetup {
         let clipping = try clipping.options(for: names)
         trainable = try loaded.trainable(
             names, for: self.data, model.inputOptions, dropout: .drawn(seed: privacy.seed))
-        let mechanism = try privacy.request.mechanism(
+        var request = privacy.request
+        request.adaptiveClipping = adaptive
+        let mechanism = try request.mechanism(
             samples: self.data.sampleCount, groupKey: self.data.groups?.key, clipping: clipping)
         options = TrainingOptions(
             mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
             weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
-            averageDecay: optimization.ema)
+            averageDecay: optimization.ema, noiseFloor: optimization.request.noiseFloor)
         physicalBatchSize = try PhysicalBatch.size(
             wished: resources.physicalBatchSize,
             expectedBatchSize: privacy.request.expectedBatchSize(samples: self.data.sampleCount),

@@ -9,6 +9,7 @@ struct StepRunner {
     let step: PrivateStep
     private let plan: Plan
     private let batch: Int
+    private let clippingNorm: Double
 
     /// - Parameter batch: rows, of which `rowsPerSample` form a sample.
     init(
@@ -22,6 +23,7 @@ struct StepRunner {
         let memory = ParameterMemory(model.parameters.map { ($0.name, parameters[$0.name]!) })
         plan = try Plan(step.graph, parameters: memory, pool: ThreadPool(threads: threads))
         self.batch = batch / rowsPerSample
+        clippingNorm = options.clippingNorm
     }
 
     /// - Parameters:
@@ -35,6 +37,7 @@ struct StepRunner {
             plan.inputMemory(name)!.copyMemory(
                 from: UnsafeRawBufferPointer(rebasing: value.bytes[..<value.type.byteCount]))
         }
+        plan.inputMemory(PrivateStep.clippingNorm)?.bindMemory(to: Double.self)[0] = clippingNorm
         plan.run()
         var sums: [String: [Double]] = [:]
         for (name, _) in step.graph.parameters { sums[name] = plan.output(PrivateStep.sum(of: name))?.doubles }

@@ -1,0 +1,40 @@
+import Kernels
+import PrivacyAccounting
+
+/// The noisy count of samples whose gradients are not scaled down, from which adaptive clipping takes the next C.
+struct CountRelease {
+    private let clipping: AdaptiveClipping
+    private let expectedBatchSize: Double
+    private let deviation: Double
+    private let generator: any RandomGenerator
+
+    /// Counts are multiples of 1/2, so rounding to this grid does not change them.
+    private static let step = 0x1p-11
+
+    /// Nil if the mechanism does not adapt C.
+    init?(_ mechanism: PrivacyMechanism, _ generator: any RandomGenerator) {
+        guard let clipping = mechanism.adaptiveClipping, let deviation = mechanism.countNoiseStandardDeviation else {
+            return nil
+        }
+        self.clipping = clipping
+        self.deviation = deviation
+        self.generator = generator
+        expectedBatchSize = mechanism.expectedBatchSize
+    }
+
+    /// Releases the count of one batch and returns the next C. A sample that is left out counts nothing.
+    func nextNorm(after norm: Double, _ samples: [GradientEngine.SampleReport]) -> Double {
+        var count: Float = 0
+        for sample in samples {
+            guard let own = sample.norm, own.isFinite, sample.loss.isFinite else { continue }
+            count += Double(own) <= norm ? 0.5 : -0.5
+        }
+        if deviation > 0 {
+            withUnsafeMutablePointer(to: &count) {
+                generator.releaseOnGrid(.init(start: $0, count: 1), step: Self.step, deviation: deviation)
+            }
+        }
+        return clipping.nextNorm(
+            after: norm, centredCount: Double(count), expectedBatchSize: expectedBatchSize)
+    }
+}
