@@ -24,7 +24,7 @@ import Testing
         func engine(_ mode: ClippingMode, _ data: DataSet, rows: Int) throws -> GradientEngine {
             try GradientEngine(
                 trainable, loss: LossSpecification(), clipping: ClippingOptions(mode: mode, clippingNorm: 0.3),
-                data: data, batchSize: rows, parameters: ParameterMemory(trainable.initialValues()), pool: pool)
+                data: data, batchSize: rows, parameters: trainable.makeParameters(), pool: pool)
         }
         let single = try engine(.nonPrivate, try exported.data(for: model), rows: 2)
         var losses: [Double] = []
@@ -66,7 +66,7 @@ import Testing
         let error = #expect(throws: DataError.self) {
             try GradientEngine(
                 trainable, loss: LossSpecification(), clipping: ClippingOptions(), data: data, batchSize: 2,
-                parameters: ParameterMemory(trainable.initialValues()), pool: pool)
+                parameters: trainable.makeParameters(), pool: pool)
         }
         #expect(error?.message.contains("'user' has 3 rows, more than the 2 computed at once") == true)
     }
