@@ -19,7 +19,14 @@ public struct ConversionError: Error, Hashable, Sendable, CustomStringConvertibl
                 + "the state_dict that the original was exported from")
     }
 
+    static func noName(_ file: String) -> ConversionError {
+        ConversionError(
+            description:
+                "no tensor of \(file) bears a name of the model's; give a --reference, the state_dict that the "
+                + "model was exported from")
+    }
+
     static func otherShape(_ name: String, _ shape: [Int], _ expected: [Int]) -> ConversionError {
-        ConversionError(description: "tensor '\(name)' has shape \(shape) where the reference has \(expected)")
+        ConversionError(description: "tensor '\(name)' has shape \(shape) where \(expected) is needed")
     }
 }

@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
-        "tied-dynamo", "packed-ts",
+        "tied-dynamo", "packed-ts", "zeroed-ts",
     ])
     func roundTrip(_ name: String) throws {
         let (path, report) = try injected(name)
@@ -102,6 +102,53 @@ import Testing
             trained: graph, original: graph, reference: Fixture.weights("dropped-dynamo"))
         #expect(conversion.report.isComplete)
         #expect(conversion.report.kept.map(\.name) == ["first.bias"])
+    }
+
+    /// A tensor that two were computed into may equal one of them, and yet is neither.
+    @Test func spoiled() throws {
+        let names: Set = ["first.parametrizations.weight.original0", "first.parametrizations.weight.original1"]
+        let (path, injection) = try injected("spoiled-dynamo")
+        #expect(Set(injection.missing.map(\.name)) == names)
+        let original = try Fixture.model("spoiled-dynamo")
+        var values: [String: [Float]] = [:]
+        for tensor in original.graph.initializers where tensor.dataType == .float32 {
+            values[tensor.name] = try tensor.load().floatValues.map { $0 + 1 }
+        }
+        try original.file.save(to: path, applying: ONNXEdits(values: values))
+        let conversion = try StateConversion(
+            trained: LoadedModel(path: path).graph, original: original.graph,
+            reference: Fixture.weights("spoiled-dynamo"))
+        #expect(Set(conversion.report.missing.map(\.name)) == names)
+    }
+
+    /// The graph alone tells names, and which matrices the exporter turned around, but not what it joined.
+    @Test func withoutReference() throws {
+        let path = folder.file("named.onnx")
+        let loaded = try LoadedModel(path: Fixture.path("dropped-dynamo.onnx"), retie: false)
+        let injection = try WeightInjection(
+            loaded.repaired, original: Fixture.model("dropped-dynamo").graph,
+            weights: Fixture.weights("dropped-dynamo.new"))
+        #expect(injection.report.missing.map(\.name) == ["first.bias"])
+        try loaded.file.save(to: path, applying: injection.edits(of: loaded.file))
+        try expectOwnNames(path, "dropped-dynamo", missing: 0)
+
+        let (encoder, _) = try injected("encoder-ts")
+        try expectOwnNames(encoder, "encoder-ts", missing: 2)
+        let conversion = try StateConversion(trained: LoadedModel(path: encoder, untie: false, retie: false).graph)
+        let names = conversion.report.mapped.filter { $0.layout == "permuted" }.map(\.name)
+        let wanted = ["0.linear1", "0.linear2", "1.linear1", "1.linear2"].map { "encoder.layers.\($0).weight" }
+        #expect(Set(names) == Set(wanted))
+    }
+
+    /// Converts by the graph alone and compares with the fixture's other state_dict.
+    private func expectOwnNames(_ path: String, _ name: String, missing: Int) throws {
+        let conversion = try StateConversion(trained: LoadedModel(path: path, untie: false, retie: false).graph)
+        #expect(conversion.report.missing.count == missing, "\(conversion.report.missing)")
+        let state = folder.file("\(name).npz")
+        try conversion.write(to: state)
+        let (written, wanted) = (try WeightFile(path: state), try Fixture.weights("\(name).new"))
+        #expect(!written.names.isEmpty)
+        for tensor in written.names { #expect(try written.bytes(tensor) == wanted.bytes(tensor), "\(tensor)") }
     }
 
     @Test func otherFilesAreRefused() throws {

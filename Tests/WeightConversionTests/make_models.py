@@ -103,6 +103,32 @@ class Dropped(nn.Module):
         return self.head(torch.tanh(self.first(x)))
 
 
+class Zeroed(nn.Module):
+    """A recurrent layer that starts with biases of zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.GRU(8, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+        nn.init.zeros_(self.layer.bias_ih_l0)
+        nn.init.zeros_(self.layer.bias_hh_l0)
+
+    def forward(self, x):
+        return self.head(self.layer(x)[0][:, -1])
+
+
+class Spoiled(nn.Module):
+    """A weight made of two, which equals one of them as long as nothing is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.first(x)))
+
+
 tokens = torch.randint(0, 11, (3, 4), generator=torch.Generator().manual_seed(1))
 signal = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(2))
 image = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(3))
@@ -115,6 +141,8 @@ models = {
     "folded": (Folded, image),
     "packed": (Packed, vector),
     "dropped": (Dropped, vector),
+    "zeroed": (Zeroed, signal),
+    "spoiled": (Spoiled, vector),
 }
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 
@@ -173,7 +201,7 @@ folder.mkdir(exist_ok=True)
 for name, (build, x) in models.items():
     for key in exports:
         # One exporter each says all of these.
-        if (name, key) in [("packed", "dynamo"), ("dropped", "ts")]:
+        if (name, key) in [("packed", "dynamo"), ("dropped", "ts"), ("zeroed", "dynamo"), ("spoiled", "ts")]:
             continue
         if not wanted or name in wanted:
             export(name, build, x, key)

@@ -55,6 +55,9 @@ public final class ONNXModel: Sendable {
     /// What error messages call this model.
     var displayName: String { path ?? Self.inMemoryName }
 
+    /// Gives the memory back that reading external data took; they are read again when they are needed.
+    public func discardExternalPages() { for mapping in externalFiles.mappings.values { mapping.releasePages() } }
+
     private var proto: ProtoView<Onnx__ModelProto> { ProtoView(tree.root, of: self) }
 
     /// Version of the file format (`ir_version`); 0 if absent.

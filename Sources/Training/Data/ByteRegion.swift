@@ -68,6 +68,15 @@ final class ByteRegion: @unchecked Sendable {
         return ByteRegion(base: UnsafeRawPointer(block.baseAddress!), count: count, owner: .heap)
     }
 
+    /// Takes the whole pages of a range of a mapped file out of this process's memory.
+    func discardPages(_ offset: Int, _ length: Int) {
+        precondition(contains(offset, length))
+        guard owner == .mapping else { return }
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let (start, end) = ((offset + page - 1) / page * page, (offset + length) / page * page)
+        if start < end { madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED) }
+    }
+
     /// Whether `length` bytes starting at `offset` lie inside.
     func contains(_ offset: Int, _ length: Int) -> Bool {
         offset >= 0 && length >= 0 && offset <= count && length <= count - offset

@@ -79,6 +79,9 @@ public struct NamedArray: Sendable {
         try body(storage.bytes(offset, elementCount * type.byteCount))
     }
 
+    /// Gives the memory back that reading the elements of a mapped file took; they are read again when they are needed.
+    public func discardPages() { storage.discardPages(offset, elementCount * type.byteCount) }
+
     /// All elements as float32, row by row; float64 is rounded.
     public func floats() -> [Float] {
         [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in

@@ -29,7 +29,7 @@ extension ConversionReport.Mapped {
         name = state.name
         tensors = candidates.map { graphs[$0.graph].name }
         let copies = candidates.flatMap(\.copies)
-        if Set(copies.flatMap { $0.state.places }).count < state.count {
+        if copies.reduce(0, { $0 + $1.state.count }) < state.count {
             layout = "partial"
         } else if copies.contains(where: { $0.state.count < state.count }) {
             layout = "reordered"

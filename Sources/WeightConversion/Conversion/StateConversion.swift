@@ -7,9 +7,13 @@ public import Training
 public struct StateConversion {
     public let report: ConversionReport
     private let states: [StateTensor]
-    private let reference: WeightFile
     private let graphs: [GraphTensor]
     private let choices: [[Candidate]]
+    /// Whether training changed each tensor of the graph.
+    private let isChanged: [Bool]
+    /// What gives the values that the graph does not; nil if it gives all.
+    private let reference: WeightFile?
+    private let releaseMemory: () -> Void
 
     /// Finds the state_dict's tensors in the graph.
     ///
@@ -17,12 +21,16 @@ public struct StateConversion {
     ///   - trained: the graph whose weights are wanted.
     ///   - original: the graph as it was exported, before training.
     ///   - reference: the state_dict that `original` was exported from.
+    ///   - releaseMemory: called after each tensor, to let go of mapped files.
     /// - Throws: `ConversionError` if the three do not belong together; `DataError` or `ONNXFormatError` for a tensor
     ///   that cannot be decoded.
-    public init(trained: ImportedGraph, original: ImportedGraph, reference: WeightFile) throws {
+    public init(
+        trained: ImportedGraph, original: ImportedGraph, reference: WeightFile,
+        releaseMemory: @escaping () -> Void = {}
+    ) throws {
         let graphs = try GraphTensors(original: original, current: trained).tensors
         let states = try StateTensor.all(in: reference, graphs)
-        let search = try CandidateSearch(states, in: reference, graphs)
+        let search = try CandidateSearch(states, in: reference, graphs, releaseMemory: releaseMemory)
         if search.candidates.isEmpty, let tensor = graphs.first(where: { $0.count > 1 }) {
             throw ConversionError.otherReference(tensor.name)
         }
@@ -32,63 +40,111 @@ public struct StateConversion {
             let values = try graphs[candidate.graph].current.load().floatValues
             return candidate.copies.map { $0.graph.gathered(from: values) }
         }
-        var report = ConversionReport()
-        var open: [Int] = []
-        for (state, tensor) in states.enumerated() {
-            switch resolution.choices[state] {
-            case .candidates(let candidates):
-                report.mapped.append(.init(candidates, tensor, graphs))
-            case .ambiguous(let candidates):
-                let names = candidates.map { "'\(graphs[$0.graph].name)'" }.joined(separator: ", ")
-                report.missing.append(
-                    .init(
-                        name: tensor.name,
-                        reason: "ambiguous: may be \(names), of tensors that were equal before training"))
-            case .none where !tensor.type.isFloatingPoint:
-                report.kept.append(.init(name: tensor.name, reason: "\(tensor.type.rawValue) tensors do not train"))
-            case .none: open.append(state)
-            }
+        let isChanged = try graphs.map { tensor in
+            defer { releaseMemory() }
+            return try !tensor.current.load().isIdentical(to: tensor.original.load())
         }
+        var choices = resolution.choices.map { (choice) -> [Candidate] in
+            if case .candidates(let candidates) = choice { candidates } else { [] }
+        }
+        var open = states.indices.filter { state in
+            if case .none = resolution.choices[state] { states[state].type.isFloatingPoint } else { false }
+        }
+        // A tensor that several were computed into is none of them, though it may have had the same values.
         let explained = Set(search.candidates.map(\.graph))
-        let unexplained = try graphs.enumerated().filter { position, tensor in
-            try !explained.contains(position) && tensor.isChanged()
-        }.map(\.element)
+        let spoiled = graphs.indices.filter { position in
+            explained.contains(position) && isChanged[position]
+                && open.contains { graphs[position].foldedFrom.contains(states[$0].programName) }
+        }
+        for state in states.indices where choices[state].contains(where: { spoiled.contains($0.graph) }) {
+            choices[state] = []
+            open.append(state)
+        }
+        let unexplained = graphs.indices.filter { position in
+            isChanged[position] && (!explained.contains(position) || spoiled.contains(position))
+        }
         let destruction = try Destruction(
-            states, open: open, unexplained: unexplained, in: reference, original.exporter)
-        for state in open {
-            if let reason = destruction.reasons[state] {
-                report.missing.append(.init(name: states[state].name, reason: reason))
+            states, open: open, unexplained: unexplained.map { graphs[$0] }, in: reference, original.exporter)
+        var report = ConversionReport()
+        for (state, tensor) in states.enumerated() {
+            if !choices[state].isEmpty {
+                report.mapped.append(.init(choices[state], tensor, graphs))
+            } else if case .ambiguous(let candidates) = resolution.choices[state] {
+                let names = candidates.map { "'\(graphs[$0.graph].name)'" }.joined(separator: ", ")
+                let reason = "ambiguous: may be \(names), of tensors that were equal before training"
+                report.missing.append(.init(name: tensor.name, reason: reason))
+            } else if let reason = destruction.reasons[state] {
+                report.missing.append(.init(name: tensor.name, reason: reason))
             } else {
-                report.kept.append(.init(name: states[state].name, reason: "not in the graph"))
+                let reason = tensor.type.isFloatingPoint ? "not in the graph" : "\(tensor.type.rawValue) does not train"
+                report.kept.append(.init(name: tensor.name, reason: reason))
             }
         }
         self.report = report
         self.states = states
-        self.reference = reference
         self.graphs = graphs
-        choices = resolution.choices.map { if case .candidates(let candidates) = $0 { candidates } else { [] } }
+        self.choices = choices
+        self.isChanged = isChanged
+        self.reference = reference
+        self.releaseMemory = releaseMemory
     }
 
-    /// Writes every tensor of the reference, .safetensors or .npz; one that is missing with the reference's values.
+    /// Takes names and layouts from the graph alone; see `RecoveredNames`.
+    ///
+    /// - Throws: `ONNXFormatError` for a tensor that cannot be decoded.
+    public init(trained: ImportedGraph, releaseMemory: @escaping () -> Void = {}) throws {
+        let graphs = try GraphTensors(original: trained, current: trained).tensors
+        let recovered = RecoveredNames(graphs, trained.exporter)
+        let parameters = Set(try ParameterDiscovery.findings(in: trained).filter(\.isParameter).map(\.name))
+        var report = ConversionReport()
+        var choices: [[Candidate]] = []
+        states = recovered.tensors.enumerated().map { state, tensor in
+            let found = graphs[tensor.graph]
+            let candidate = Candidate(state: state, graph: tensor.graph, copies: [tensor.copy], evidence: .named)
+            let entry = StateTensor(
+                name: tensor.name, programName: tensor.name, type: found.storedType, shape: tensor.shape)
+            choices.append([candidate])
+            report.mapped.append(.init([candidate], entry, graphs))
+            return entry
+        }
+        for (graph, reason) in recovered.unnamed where parameters.contains(graphs[graph].name) {
+            report.missing.append(.init(name: graphs[graph].name, reason: reason))
+        }
+        self.report = report
+        self.graphs = graphs
+        self.choices = choices
+        isChanged = graphs.map { _ in true }
+        reference = nil
+        self.releaseMemory = releaseMemory
+    }
+
+    /// Writes every tensor, .safetensors or .npz; one that is missing with the reference's values.
     /// - Throws: `DataError` if the file cannot be written; nothing is then left at its name.
     public func write(to path: String) throws {
+        if path.lowercased().hasSuffix(".npz"), let tensor = states.first(where: { $0.type == .bfloat16 }) {
+            throw DataError(
+                .unsupported, "cannot hold '\(tensor.name)': NumPy has no bfloat16; write a .safetensors file",
+                at: .init(file: path))
+        }
         var writer = try ArrayFileWriter(
             path: path, arrays: states.map { .init(name: $0.name, type: $0.type, shape: $0.shape) })
         for (state, tensor) in states.enumerated() {
-            let array = try reference.array(tensor.name)
-            let changed = try choices[state].filter { try graphs[$0.graph].isChanged() }
-            if changed.isEmpty {
+            let array = try reference?.array(tensor.name)
+            let changed = choices[state].filter { isChanged[$0.graph] }
+            if changed.isEmpty, let array {
                 try array.withUnsafeBytes { try writer.append(bytes: $0) }
-                continue
-            }
-            var values = array.floats()
-            for candidate in changed {
-                let trained = try graphs[candidate.graph].current.load().floatValues
-                for copy in candidate.copies {
-                    copy.state.scatter(copy.graph.gathered(from: trained), into: &values)
+            } else {
+                var values = array?.floats() ?? [Float](repeating: 0, count: tensor.count)
+                for candidate in changed {
+                    let trained = try graphs[candidate.graph].current.load().floatValues
+                    for copy in candidate.copies {
+                        copy.state.scatter(copy.graph.gathered(from: trained), into: &values)
+                    }
                 }
+                try append(values, as: tensor.type, to: &writer)
             }
-            try append(values, as: tensor.type, to: &writer)
+            array?.discardPages()
+            releaseMemory()
         }
         try writer.finish()
     }
@@ -101,9 +157,4 @@ public struct StateConversion {
         default: try writer.append(values)
         }
     }
-}
-
-extension GraphTensor {
-    /// Whether training changed the tensor.
-    func isChanged() throws -> Bool { try !current.load().isIdentical(to: original.load()) }
 }

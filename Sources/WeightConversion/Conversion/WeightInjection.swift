@@ -4,26 +4,31 @@ import TensorGraph
 public import Training
 
 /// Weights of a state_dict on their way into a graph that was exported from the program they belong to.
+///
+/// The graph is one in which tensors that the exporter merged because they were equal are taken apart, and heads are not
+/// tied to the embeddings that they are copies of.
 public struct WeightInjection {
-    public let report: ConversionReport
+    public private(set) var report = ConversionReport()
     private let repaired: RepairedGraph
     private let weights: WeightFile
     private let states: [StateTensor]
     private let graphs: [GraphTensor]
-    private let choices: [[Candidate]]
+    private var choices: [[Candidate]]
+    private let releaseMemory: () -> Void
 
-    /// Finds the places of the weights in the graph.
+    /// Finds the places of the weights by the values that the program had when it was exported.
     ///
     /// - Parameters:
-    ///   - graph: the graph, in which tensors that the exporter merged because they were equal are taken apart, and heads
-    ///     are not tied to the embeddings that they are copies of.
-    ///   - original: the same graph as the file has it.
+    ///   - graph: the graph with its merged tensors taken apart.
+    ///   - original: the graph as the file has it.
     ///   - weights: the new values, under the names and shapes of `reference`.
     ///   - reference: the state_dict that the graph was exported from.
+    ///   - releaseMemory: called after each tensor, to let go of mapped files.
     /// - Throws: `ConversionError` if they do not belong together; `DataError` or `ONNXFormatError` for a tensor that
     ///   cannot be decoded.
     public init(
-        _ graph: RepairedGraph, original: ImportedGraph, weights: WeightFile, reference: WeightFile
+        _ graph: RepairedGraph, original: ImportedGraph, weights: WeightFile, reference: WeightFile,
+        releaseMemory: @escaping () -> Void = {}
     ) throws {
         let graphs = try GraphTensors(original: original, current: graph.graph).tensors
         let states = try StateTensor.all(in: reference, graphs)
@@ -31,7 +36,7 @@ public struct WeightInjection {
             let shape = try weights.array(state.name).shape
             guard shape == state.shape else { throw ConversionError.otherShape(state.name, shape, state.shape) }
         }
-        let search = try CandidateSearch(states, in: reference, graphs)
+        let search = try CandidateSearch(states, in: reference, graphs, releaseMemory: releaseMemory)
         if search.candidates.isEmpty, let tensor = graphs.first(where: { $0.count > 1 }) {
             throw ConversionError.otherReference(tensor.name)
         }
@@ -41,50 +46,114 @@ public struct WeightInjection {
             let values = try weights.array(states[candidate.state].name).floats()
             return candidate.copies.map { $0.state.gathered(from: values) }
         }
-        var report = ConversionReport()
-        var tensorsOf: [Int: [Candidate]] = [:]
-        var unexplained: [GraphTensor] = []
-        let parameters = Set(
-            try ParameterDiscovery.findings(in: graph.graph).filter(\.isParameter).map(\.name))
+        choices = resolution.choices.map { if case .candidates(let candidates) = $0 { candidates } else { [] } }
+        (repaired, self.weights, self.states, self.graphs) = (graph, weights, states, graphs)
+        self.releaseMemory = releaseMemory
+
+        for (position, choice) in resolution.choices.enumerated() {
+            guard case .ambiguous(let candidates) = choice else { continue }
+            let names = candidates.map { "'\(states[$0.state].name)'" }.joined(separator: ", ")
+            let reason = "ambiguous: may be \(names), which the reference has equal"
+            report.missing.append(.init(name: graphs[position].name, reason: reason))
+        }
+        // A tensor that several were computed into is none of them, though it may have had the same values.
+        let found = Set(choices.joined().map(\.state))
+        let open = states.indices.filter { !found.contains($0) && states[$0].type.isFloatingPoint }
+        var destroyed: [GraphTensor] = []
+        let parameters = try Self.parameters(of: graph)
+        for (position, tensor) in graphs.enumerated() where parameters.contains(tensor.name) {
+            if case .ambiguous = resolution.choices[position] { continue }
+            let isSpoiled = open.contains { tensor.foldedFrom.contains(states[$0].programName) }
+            if isSpoiled { choices[position] = [] }
+            if choices[position].isEmpty { destroyed.append(tensor) }
+        }
+        let mapped = Set(choices.joined().map(\.state))
+        let destruction = try Destruction(
+            states, open: states.indices.filter { !mapped.contains($0) && states[$0].type.isFloatingPoint },
+            unexplained: destroyed, in: reference, original.exporter)
+        let reads = original.programReads
+        try describe { state in
+            if let reason = destruction.reasons[state] { return reason }
+            let tensor = states[state]
+            guard tensor.type.isFloatingPoint, reads.contains(tensor.programName),
+                try weights.array(tensor.name).floats() != reference.array(tensor.name).floats()
+            else { return nil }
+            return "left out by the exporter because its values changed nothing; export with optimize=False"
+        }
+    }
+
+    /// Finds the places of the weights by names alone; see `RecoveredNames`.
+    ///
+    /// - Throws: `ConversionError` if no name fits; `DataError` or `ONNXFormatError` for a tensor that cannot be decoded.
+    public init(
+        _ graph: RepairedGraph, original: ImportedGraph, weights: WeightFile,
+        releaseMemory: @escaping () -> Void = {}
+    ) throws {
+        let graphs = try GraphTensors(original: original, current: graph.graph).tensors
+        let recovered = RecoveredNames(graphs, original.exporter)
+        let states = try StateTensor.all(in: weights, graphs, recovered.tensors.map(\.name))
+        choices = graphs.map { _ in [] }
+        (repaired, self.weights, self.states, self.graphs) = (graph, weights, states, graphs)
+        self.releaseMemory = releaseMemory
+
+        let positions = Dictionary(
+            states.enumerated().map { ($1.programName, $0) }, uniquingKeysWith: { first, _ in first })
+        var reasons = Dictionary(
+            recovered.unnamed.map { ($0.graph, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        for tensor in recovered.tensors {
+            guard let state = positions[tensor.name] else {
+                reasons[tensor.graph] = "the weights have no '\(tensor.name)'"
+                continue
+            }
+            guard states[state].shape == tensor.shape else {
+                throw ConversionError.otherShape(states[state].name, states[state].shape, tensor.shape)
+            }
+            choices[tensor.graph].append(
+                Candidate(state: state, graph: tensor.graph, copies: [tensor.copy], evidence: .named))
+        }
+        guard choices.contains(where: { !$0.isEmpty }) else { throw ConversionError.noName(weights.path) }
+        let parameters = try Self.parameters(of: graph)
         for (position, tensor) in graphs.enumerated() {
-            switch resolution.choices[position] {
-            case .candidates(let candidates):
-                for candidate in candidates { tensorsOf[candidate.state, default: []].append(candidate) }
-            case .ambiguous(let candidates):
-                let names = candidates.map { "'\(states[$0.state].name)'" }.joined(separator: ", ")
-                report.missing.append(
-                    .init(name: tensor.name, reason: "ambiguous: may be \(names), which the reference has equal"))
-            case .none:
-                if parameters.contains(tensor.name) { unexplained.append(tensor) }
+            // Names of one tensor must go on having one value.
+            if let first = choices[position].first {
+                let values = try weights.array(states[first.state].name).floats()
+                for other in choices[position].dropFirst()
+                where try weights.array(states[other.state].name).floats() != values {
+                    reasons[position] =
+                        "'\(states[first.state].name)' and '\(states[other.state].name)' are one tensor in the graph"
+                    choices[position] = []
+                    break
+                }
+            }
+            if choices[position].isEmpty, parameters.contains(tensor.name) {
+                report.missing.append(.init(name: tensor.name, reason: reasons[position] ?? "has no name"))
             }
         }
-        let open = states.indices.filter { tensorsOf[$0] == nil && states[$0].type.isFloatingPoint }
-        let destruction = try Destruction(
-            states, open: open, unexplained: unexplained, in: reference, original.exporter)
         let reads = original.programReads
-        func differs(_ state: StateTensor) throws -> Bool {
-            try weights.array(state.name).floats() != reference.array(state.name).floats()
+        describe { state in
+            reads.contains(states[state].programName) && states[state].type.isFloatingPoint
+                ? "the program reads it, but no tensor of the graph bears its name; give a --reference" : nil
         }
+    }
+
+    private static func parameters(of graph: RepairedGraph) throws -> Set<String> {
+        Set(try ParameterDiscovery.findings(in: graph.graph).filter(\.isParameter).map(\.name))
+    }
+
+    /// Reports every tensor of the state_dict.
+    /// - Parameter loss: why the new values of a tensor that is not in the graph matter; nil if they do not.
+    private mutating func describe(loss: (Int) throws -> String?) rethrows {
+        let candidates = Dictionary(grouping: choices.joined(), by: \.state)
         for (position, state) in states.enumerated() {
-            if let candidates = tensorsOf[position] {
-                report.mapped.append(.init(candidates, state, graphs))
-            } else if let reason = destruction.reasons[position] {
-                report.missing.append(.init(name: state.name, reason: reason))
-            } else if !state.type.isFloatingPoint {
-                report.kept.append(.init(name: state.name, reason: "\(state.type.rawValue) tensors do not train"))
-            } else if reads.contains(state.programName), try differs(state) {
-                let reason = "left out by the exporter because its values changed nothing; export with optimize=False"
+            if let found = candidates[position] {
+                report.mapped.append(.init(found, state, graphs))
+            } else if let reason = try loss(position) {
                 report.missing.append(.init(name: state.name, reason: reason))
             } else {
-                report.kept.append(.init(name: state.name, reason: "not in the graph"))
+                let reason = state.type.isFloatingPoint ? "not in the graph" : "\(state.type.rawValue) does not train"
+                report.kept.append(.init(name: state.name, reason: reason))
             }
         }
-        self.report = report
-        self.repaired = graph
-        self.weights = weights
-        self.states = states
-        self.graphs = graphs
-        choices = resolution.choices.map { if case .candidates(let candidates) = $0 { candidates } else { [] } }
     }
 
     /// What the weights change in the file. A privacy statement that the file carries is taken out: it is of the weights
@@ -95,10 +164,13 @@ public struct WeightInjection {
         for (position, tensor) in graphs.enumerated() where !choices[position].isEmpty {
             var elements = try tensor.current.load().floatValues
             for candidate in choices[position] {
-                let new = try weights.array(states[candidate.state].name).floats()
+                let array = try weights.array(states[candidate.state].name)
+                let new = array.floats()
                 for copy in candidate.copies { copy.graph.scatter(copy.state.gathered(from: new), into: &elements) }
+                array.discardPages()
             }
             values[tensor.name] = elements
+            releaseMemory()
         }
         var edits = try repaired.edits(values: values)
         edits.removedMetadata = Set(file.metadata.map(\.key).filter { $0.hasPrefix("dponnx.") })

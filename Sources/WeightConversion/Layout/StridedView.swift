@@ -76,15 +76,15 @@ struct StridedView: Hashable, Sendable {
         }
     }
 
-    /// Offsets of the elements, in the view's order.
-    var places: [Int] {
-        var places: [Int] = []
-        places.reserveCapacity(count)
-        _ = forEachRun { start, stride, count in
-            for step in 0..<count { places.append(start + step * stride) }
+    /// Marks the elements; false, with some of them marked, if one already was.
+    func mark(_ isMarked: inout [Bool]) -> Bool {
+        forEachRun { start, stride, count in
+            for step in 0..<count {
+                if isMarked[start + step * stride] { return false }
+                isMarked[start + step * stride] = true
+            }
             return true
         }
-        return places
     }
 
     /// The viewed elements of `values`, in the view's order.

@@ -9,6 +9,7 @@ struct CandidateSearch {
     private let states: [StateTensor]
     private let graphs: [GraphTensor]
     private let file: WeightFile
+    private let releaseMemory: () -> Void
     private(set) var candidates: [Candidate] = []
     /// Tensors filled with one number.
     private(set) var filledStates: Set<Int> = []
@@ -23,13 +24,17 @@ struct CandidateSearch {
     }
 
     /// - Throws: `DataError` or `ONNXFormatError` for a tensor whose bytes are damaged.
-    init(_ states: [StateTensor], in file: WeightFile, _ graphs: [GraphTensor]) throws {
+    init(
+        _ states: [StateTensor], in file: WeightFile, _ graphs: [GraphTensor], releaseMemory: @escaping () -> Void
+    ) throws {
         self.states = states
         self.graphs = graphs
         self.file = file
+        self.releaseMemory = releaseMemory
         try takeFingerprints()
         try findWhole()
         try findParts()
+        try findFilledBiases()
     }
 
     private mutating func takeFingerprints() throws {
@@ -39,6 +44,7 @@ struct CandidateSearch {
             if prints[source] == nil {
                 let values = try FloatElements.ofGraph(tensor)
                 prints[source] = (Fingerprint(values), FloatElements.fill(of: values) != nil)
+                releaseMemory()
             }
             graphPrints.append(prints[source]!.print)
             if prints[source]!.isFilled { filledGraphs.insert(position) }
@@ -80,10 +86,25 @@ struct CandidateSearch {
                         graph: try FloatElements.ofGraph(tensor),
                         state: FloatElements.ofState(array, roundedTo: tensor.original.dataType), gates: tensor.gates,
                         prefersTransposed: tensor.isComputed)
+                    releaseMemory()
                     layouts[key] = search.copies(
                         StridedView(shape: tensor.shape), StridedView(shape: states[state].shape))
                 }
                 if let copies = layouts[key]! { add(state, graph, copies) }
+            }
+        }
+    }
+
+    /// Adds biases of recurrent layers that are filled with one number, or lie beside such ones.
+    private mutating func findFilledBiases() throws {
+        for place in RecurrentBiases.places(states, graphs, candidates) where filledStates.contains(place.state) {
+            let tensor = graphs[place.graph]
+            let array = try file.array(states[place.state].name)
+            let search = LayoutSearch(
+                graph: try FloatElements.ofGraph(tensor),
+                state: FloatElements.ofState(array, roundedTo: tensor.original.dataType), gates: tensor.gates)
+            if let copies = search.copies(place.view, StridedView(shape: states[place.state].shape)) {
+                candidates.append(Candidate(state: place.state, graph: place.graph, copies: copies, evidence: .named))
             }
         }
     }

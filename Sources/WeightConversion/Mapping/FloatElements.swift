@@ -9,6 +9,7 @@ enum FloatElements {
 
     static func ofState(_ array: NamedArray, roundedTo type: ONNXElementType) -> [Float] {
         let values = array.floats()
+        array.discardPages()
         switch type {
         case .float16: return canonical(values.map { Float(Float16($0)) })
         case .bfloat16: return canonical(values.map { Float(bitPattern: UInt32($0.bfloat16BitPattern) << 16) })
@@ -16,7 +17,11 @@ enum FloatElements {
         }
     }
 
-    private static func canonical(_ values: [Float]) -> [Float] { values.map { $0 == 0 ? 0 : $0 } }
+    private static func canonical(_ values: consuming [Float]) -> [Float] {
+        var values = values
+        for index in values.indices where values[index] == 0 { values[index] = 0 }
+        return values
+    }
 
     /// The number that every element is; nil if they differ or there are none.
     static func fill(of values: [Float]) -> Float? {

@@ -28,6 +28,15 @@ struct GraphTensor: Sendable {
     var shape: [Int] { original.shape }
     var count: Int { shape.reduce(1, *) }
 
+    var storedType: StoredType {
+        switch original.dataType {
+        case .float64: .float64
+        case .float16: .float16
+        case .bfloat16: .bfloat16
+        default: .float32
+        }
+    }
+
     /// 4 or 3 if an LSTM or GRU reads the tensor as weights or biases.
     var gates: Int? {
         for reader in readers where (1...3).contains(reader.input) {

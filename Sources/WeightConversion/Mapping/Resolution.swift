@@ -78,12 +78,12 @@ struct Resolution {
             return a != b ? a > b : left.key[0].offset < right.key[0].offset
         }
         for (views, alternatives) in ordered {
-            let places = views.flatMap(\.places)
-            if places.contains(where: { covered[$0] }) { continue }
+            var marked = covered
+            guard views.allSatisfy({ $0.mark(&marked) }) else { continue }
             guard case .candidates(let best) = try best(item, alternatives, taken) else {
                 return .ambiguous(alternatives)
             }
-            for place in places { covered[place] = true }
+            covered = marked
             chosen += best
         }
         return .candidates(chosen)

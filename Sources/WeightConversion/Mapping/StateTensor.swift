@@ -13,8 +13,11 @@ struct StateTensor: Sendable {
     var count: Int { shape.reduce(1, *) }
 
     /// Every tensor of a checkpoint whose program was exported as a graph.
-    static func all(in file: WeightFile, _ graphs: [GraphTensor]) throws -> [StateTensor] {
-        var known = Set(graphs.map(\.name))
+    /// - Parameter names: names of the program's tensors besides those that the exporter states.
+    static func all(
+        in file: WeightFile, _ graphs: [GraphTensor], _ names: [String] = []
+    ) throws -> [StateTensor] {
+        var known = Set(graphs.map(\.name) + names)
         for tensor in graphs { known.formUnion(tensor.programNames.union(tensor.foldedFrom)) }
         let prefix = NamePrefix(file.names, among: known)
         return try file.names.map { name in

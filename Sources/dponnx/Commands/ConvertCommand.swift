@@ -13,6 +13,8 @@ struct ConvertCommand: ParsableCommand {
             Weights are read from .safetensors, .npz, PyTorch's .pt, .pth and .bin, of which nothing is executed, and \
             the .index.json of shards.
 
+            Without --reference, names and layouts are taken from the graph alone, where it tells them.
+
             Example: dponnx convert private.onnx --original model.onnx --reference model.safetensors \
             --output private.safetensors
             Example: dponnx convert model.onnx --weights new.pt --reference model.pt --output new.onnx
@@ -26,7 +28,7 @@ struct ConvertCommand: ParsableCommand {
     var original: String?
 
     @Option(help: ArgumentHelp("The state_dict that the model was exported from.", valueName: "file"))
-    var reference: String
+    var reference: String?
 
     @Option(help: ArgumentHelp("Weights to put into the model.", valueName: "file"))
     var weights: String?
@@ -49,7 +51,9 @@ struct ConvertCommand: ParsableCommand {
                 throw ValidationError("with --weights, --output takes an .onnx file")
             }
         } else {
-            guard original != nil else { throw ValidationError("give --original, or --weights to put into the model") }
+            guard (original == nil) == (reference == nil) else {
+                throw ValidationError("--original and --reference go together")
+            }
             guard [".safetensors", ".npz"].contains(where: output.lowercased().hasSuffix) else {
                 throw ValidationError("--output takes a .safetensors or .npz file")
             }
@@ -60,21 +64,40 @@ struct ConvertCommand: ParsableCommand {
         try reportingFailures {
             let loaded = try LoadedModel(path: model, untie: weights != nil, retie: false)
             try loaded.refuseToOverwrite(output)
-            let reference = try WeightFile(path: reference)
             if let weights {
-                let file = try LoadedModel(path: model, untie: false, retie: false)
-                let injection = try WeightInjection(
-                    loaded.repaired, original: file.graph, weights: WeightFile(path: weights), reference: reference)
-                try finish(injection.report) {
-                    try loaded.file.save(to: output, applying: injection.edits(of: loaded.file))
-                }
-            } else {
-                let before = try LoadedModel(path: original!, untie: false, retie: false)
+                try inject(weights, into: loaded)
+            } else if let original, let reference {
+                let before = try LoadedModel(path: original, untie: false, retie: false)
                 let conversion = try StateConversion(
-                    trained: loaded.graph, original: before.graph, reference: reference)
+                    trained: loaded.graph, original: before.graph, reference: WeightFile(path: reference)
+                ) {
+                    loaded.file.discardExternalPages()
+                    before.file.discardExternalPages()
+                }
+                try finish(conversion.report) { try conversion.write(to: output) }
+            } else {
+                let conversion = try StateConversion(trained: loaded.graph) { loaded.file.discardExternalPages() }
                 try finish(conversion.report) { try conversion.write(to: output) }
             }
         }
+    }
+
+    private func inject(_ weights: String, into loaded: LoadedModel) throws {
+        let file = try LoadedModel(path: model, untie: false, retie: false)
+        let new = try WeightFile(path: weights)
+        let release = {
+            loaded.file.discardExternalPages()
+            file.file.discardExternalPages()
+        }
+        let injection =
+            if let reference {
+                try WeightInjection(
+                    loaded.repaired, original: file.graph, weights: new, reference: WeightFile(path: reference),
+                    releaseMemory: release)
+            } else {
+                try WeightInjection(loaded.repaired, original: file.graph, weights: new, releaseMemory: release)
+            }
+        try finish(injection.report) { try loaded.file.save(to: output, applying: injection.edits(of: loaded.file)) }
     }
 
     private struct Result: Encodable {
