@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
-        "tied-dynamo", "packed-ts", "zeroed-ts",
+        "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts",
     ])
     func roundTrip(_ name: String) throws {
         let (path, report) = try injected(name)
@@ -68,7 +68,7 @@ import Testing
     }
 
     /// A batch normalization that the exporter multiplied into a convolution is told tensor by tensor.
-    @Test(arguments: ["folded-ts", "folded-dynamo"])
+    @Test(arguments: ["folded-ts", "folded-dynamo", "plain-ts"])
     func destroyed(_ name: String) throws {
         let names = ["conv.weight", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"]
         let original = try Fixture.model(name)

@@ -129,6 +129,19 @@ class Spoiled(nn.Module):
         return self.head(torch.tanh(self.first(x)))
 
 
+class Shared(nn.Module):
+    """A bias of zeros that two modules share."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.decoder = nn.Linear(4, 3)
+        self.decoder.bias = self.bias
+
+    def forward(self, x):
+        return self.decoder(x[:, None])[:, 0]
+
+
 tokens = torch.randint(0, 11, (3, 4), generator=torch.Generator().manual_seed(1))
 signal = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(2))
 image = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(3))
@@ -142,8 +155,14 @@ models = {
     "packed": (Packed, vector),
     "dropped": (Dropped, vector),
     "zeroed": (Zeroed, signal),
+    "shared": (Shared, vector),
+    "plain": (Folded, image),
     "spoiled": (Spoiled, vector),
 }
+skipped = [
+    ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),
+    ("spoiled", "ts"),
+]  # fmt: skip
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 
 
@@ -201,7 +220,7 @@ folder.mkdir(exist_ok=True)
 for name, (build, x) in models.items():
     for key in exports:
         # One exporter each says all of these.
-        if (name, key) in [("packed", "dynamo"), ("dropped", "ts"), ("zeroed", "dynamo"), ("spoiled", "ts")]:
+        if (name, key) in skipped:
             continue
         if not wanted or name in wanted:
             export(name, build, x, key)

@@ -73,6 +73,11 @@ public struct WeightFile: Sendable {
         }
     }
 
+    /// The first name of the same tensor, where the file says that several names stand for one: only PyTorch's do.
+    public func firstName(of name: String) -> String {
+        if let part = partOf[name], case .torch(let file) = parts[part] { file.firstName(of: name) } else { name }
+    }
+
     public func contains(_ name: String) -> Bool { partOf[name] != nil }
 
     /// - Throws: `DataError` if there is no such tensor or its bytes are damaged.

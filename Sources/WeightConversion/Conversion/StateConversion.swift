@@ -47,9 +47,13 @@ public struct StateConversion {
         var choices = resolution.choices.map { (choice) -> [Candidate] in
             if case .candidates(let candidates) = choice { candidates } else { [] }
         }
-        var open = states.indices.filter { state in
-            if case .none = resolution.choices[state] { states[state].type.isFloatingPoint } else { false }
+        for (state, tensor) in states.enumerated() where choices[state].isEmpty {
+            let first = reference.firstName(of: tensor.name)
+            if first != tensor.name, let position = states.firstIndex(where: { $0.name == first }) {
+                choices[state] = choices[position]
+            }
         }
+        var open = states.indices.filter { choices[$0].isEmpty && states[$0].type.isFloatingPoint }
         // A tensor that several were computed into is none of them, though it may have had the same values.
         let explained = Set(search.candidates.map(\.graph))
         let spoiled = graphs.indices.filter { position in
@@ -63,22 +67,30 @@ public struct StateConversion {
         let unexplained = graphs.indices.filter { position in
             isChanged[position] && (!explained.contains(position) || spoiled.contains(position))
         }
+        let weak = states.indices.filter { state in
+            search.filledStates.contains(state) && choices[state].contains { $0.evidence < .module(0) }
+        }
         let destruction = try Destruction(
-            states, open: open, unexplained: unexplained.map { graphs[$0] }, in: reference, original.exporter)
+            states, open: open, weak: weak, unexplained: unexplained.map { graphs[$0] }, in: reference,
+            original.exporter)
+        for state in destruction.folded { choices[state] = [] }
         var report = ConversionReport()
         for (state, tensor) in states.enumerated() {
             if !choices[state].isEmpty {
                 report.mapped.append(.init(choices[state], tensor, graphs))
+            } else if let reason = destruction.reasons[state] {
+                report.missing.append(.init(name: tensor.name, reason: reason))
             } else if case .ambiguous(let candidates) = resolution.choices[state] {
                 let names = candidates.map { "'\(graphs[$0.graph].name)'" }.joined(separator: ", ")
                 let reason = "ambiguous: may be \(names), of tensors that were equal before training"
-                report.missing.append(.init(name: tensor.name, reason: reason))
-            } else if let reason = destruction.reasons[state] {
                 report.missing.append(.init(name: tensor.name, reason: reason))
             } else {
                 let reason = tensor.type.isFloatingPoint ? "not in the graph" : "\(tensor.type.rawValue) does not train"
                 report.kept.append(.init(name: tensor.name, reason: reason))
             }
+        }
+        for name in destruction.orphans {
+            report.missing.append(.init(name: name, reason: "trained, but belongs to no tensor of the reference"))
         }
         self.report = report
         self.states = states

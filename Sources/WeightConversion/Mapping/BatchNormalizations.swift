@@ -22,7 +22,8 @@ struct BatchNormalizations {
 
     private var normalizations: [Normalization] = []
     private let states: [StateTensor]
-    private let open: [Int]
+    /// Tensors that are not in the graph and for which no fold was found yet.
+    private var open: [Int]
     private let file: WeightFile
 
     init(_ states: [StateTensor], open: [Int], in file: WeightFile) throws {
@@ -44,16 +45,19 @@ struct BatchNormalizations {
         }
     }
 
-    /// The fold that a tensor of the graph is the weight of.
-    func fold(of tensor: GraphTensor) throws -> Fold? {
+    /// The fold that a tensor of the graph is the weight of; each is found once.
+    mutating func fold(of tensor: GraphTensor) throws -> Fold? {
         guard !normalizations.isEmpty, tensor.shape.count > 1 else { return nil }
         let folded = try tensor.original.load().floatValues
         for state in open where states[state].shape == tensor.shape {
             let weights = try file.array(states[state].name).floats()
             for axis in 0...1 {
                 guard let factors = Self.factors(of: weights, in: folded, tensor.shape, axis: axis) else { continue }
-                for normalization in normalizations where Self.explains(normalization, factors) {
+                for (position, normalization) in normalizations.enumerated()
+                where Self.explains(normalization, factors) {
+                    normalizations.remove(at: position)
                     let bias = open.filter { $0 != state && isBias($0, of: state) }
+                    open.removeAll { $0 == state || bias.contains($0) || normalization.states.contains($0) }
                     return Fold(module: normalization.module, states: [state] + bias + normalization.states)
                 }
             }

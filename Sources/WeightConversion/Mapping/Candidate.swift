@@ -5,6 +5,9 @@ struct Candidate: Sendable {
     var graph: Int
     var copies: [ElementCopy]
     var evidence: Evidence
+    /// Whether the state_dict's tensor belongs to a module that reads the graph's, which bears the name of none that
+    /// does: two modules share it.
+    var isShared = false
 }
 
 /// How much speaks for a tensor of the graph being one of the program, besides its elements.

@@ -110,8 +110,13 @@ struct CandidateSearch {
     }
 
     private mutating func add(_ state: Int, _ graph: Int, _ copies: [ElementCopy]) {
-        candidates.append(
-            Candidate(state: state, graph: graph, copies: copies, evidence: Evidence(states[state], graphs[graph])))
+        let (tensor, names) = (states[state], graphs[graph].programNames)
+        var candidate = Candidate(
+            state: state, graph: graph, copies: copies, evidence: Evidence(tensor, graphs[graph]))
+        let readers = graphs[graph].modules
+        candidate.isShared =
+            readers.contains(tensor.module) && names.allSatisfy { !readers.contains(TensorNaming.module(of: $0)) }
+        candidates.append(candidate)
     }
 
     /// Looks for tensors without a counterpart inside of each other.

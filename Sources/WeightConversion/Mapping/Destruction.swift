@@ -9,15 +9,21 @@ import Training
 struct Destruction {
     /// The reason by position in the state_dict.
     private(set) var reasons: [Int: String] = [:]
+    /// Those that a batch normalization was folded with, which arithmetic proves.
+    private(set) var folded: Set<Int> = []
+    /// Tensors of the graph that no tensor of the state_dict can have become.
+    private(set) var orphans: [String] = []
     private let states: [StateTensor]
     private let open: [Int]
     private let advice: String
 
     /// - Parameters:
     ///   - open: positions in the state_dict of floating-point tensors that are not in the graph.
+    ///   - weak: positions of tensors filled with one number that were found for want of a better place.
     ///   - unexplained: tensors of the graph that changed and that no tensor of the state_dict explains.
     init(
-        _ states: [StateTensor], open: [Int], unexplained: [GraphTensor], in file: WeightFile, _ exporter: Exporter
+        _ states: [StateTensor], open: [Int], weak: [Int] = [], unexplained: [GraphTensor], in file: WeightFile,
+        _ exporter: Exporter
     ) throws {
         self.states = states
         self.open = open
@@ -25,23 +31,29 @@ struct Destruction {
             exporter.sources.isEmpty
             ? "export with training=torch.onnx.TrainingMode.PRESERVE and do_constant_folding=False"
             : "export with optimize=False"
-        let norms = try BatchNormalizations(states, open: open, in: file)
+        var norms = try BatchNormalizations(states, open: open + weak, in: file)
+        var rest: [GraphTensor] = []
         for tensor in unexplained {
-            if let fold = try norms.fold(of: tensor) {
-                let reason = "batch normalization '\(fold.module)' is folded into '\(tensor.name)'"
-                for state in fold.states { add(state, reason) }
+            guard let fold = try norms.fold(of: tensor) else {
+                rest.append(tensor)
                 continue
             }
+            folded.formUnion(fold.states)
+            for state in fold.states {
+                add(state, "batch normalization '\(fold.module)' is folded into '\(tensor.name)'")
+            }
+        }
+        for tensor in rest {
             let stated = open.filter {
                 tensor.programNames.contains(states[$0].programName)
                     || tensor.foldedFrom.contains(states[$0].programName)
             }
-            let near = stated.isEmpty ? members(of: tensor) : stated
-            for state in near { add(state, "folded into '\(tensor.name)'") }
-            // Without a trace of where it comes from it may be made of any tensor that is left.
-            if near.isEmpty, reasons.isEmpty {
-                for state in open { add(state, "may be folded into '\(tensor.name)'") }
-            }
+            for state in stated.isEmpty ? members(of: tensor) : stated { add(state, "folded into '\(tensor.name)'") }
+        }
+        // Without a trace of where they come from they may be made of any tensor that is left.
+        if reasons.isEmpty, let tensor = rest.first {
+            for state in open { add(state, "may be folded into '\(tensor.name)'") }
+            if open.isEmpty { orphans = rest.map(\.name) }
         }
     }
 

@@ -109,6 +109,7 @@ struct Resolution {
 
     /// Whether more speaks for the other side's tensor being another one.
     private func isClaimed(_ candidate: Candidate) -> Bool {
+        if candidate.isShared { return false }
         let best = bestEvidence[candidate.other(than: side)]!
         switch (best, candidate.evidence) {
         case (.nearby, _), (.module, .module): return false

@@ -8,6 +8,7 @@ struct TorchFile: Sendable {
     /// Names in the order of the state_dict.
     private(set) var names: [String] = []
     private var tensors: [String: TorchTensor] = [:]
+    private var firstNames: [String: String] = [:]
     private let archive: ZipArchive
     /// What the names of all entries begin with.
     private let prefix: String
@@ -43,10 +44,14 @@ struct TorchFile: Sendable {
         let found = try PickleMachine.withValue(of: bytes.bytes(offset, pickle.size), place: place) {
             (value) throws(DataError) in try Self.tensors(in: value, place)
         }
+        var firstOf: [String: String] = [:]
         for (name, tensor) in found {
             try check(tensor, place: DataError.Place(file: file, array: name))
             names.append(name)
             tensors[name] = tensor
+            let place = "\(tensor.storage.key) \(tensor.offset) \(tensor.shape) \(tensor.strides) \(tensor.type.name)"
+            firstNames[name] = firstOf[place] ?? name
+            firstOf[place] = firstOf[place] ?? name
         }
     }
 
@@ -129,7 +134,8 @@ struct TorchFile: Sendable {
         }
     }
 
-    func shape(of name: String) -> [Int] { tensors[name]!.shape }
+    /// The first name of the same tensor: the same elements of the same storage.
+    func firstName(of name: String) -> String { firstNames[name]! }
 
     /// - Throws: for an element type that no array has, and for bytes that do not match their CRC.
     func array(_ name: String) throws(DataError) -> NamedArray {
