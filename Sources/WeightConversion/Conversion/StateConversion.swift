@@ -80,7 +80,9 @@ public struct StateConversion {
                 report.mapped.append(.init(choices[state], tensor, graphs))
             } else if let reason = destruction.reasons[state] {
                 report.missing.append(.init(name: tensor.name, reason: reason))
-            } else if case .ambiguous(let candidates) = resolution.choices[state] {
+            } else if case .ambiguous(let candidates) = resolution.choices[state],
+                candidates.contains(where: { isChanged[$0.graph] })
+            {
                 let names = candidates.map { "'\(graphs[$0.graph].name)'" }.joined(separator: ", ")
                 let reason = "ambiguous: may be \(names), of tensors that were equal before training"
                 report.missing.append(.init(name: tensor.name, reason: reason))

@@ -50,12 +50,6 @@ public struct WeightInjection {
         (repaired, self.weights, self.states, self.graphs) = (graph, weights, states, graphs)
         self.releaseMemory = releaseMemory
 
-        for (position, choice) in resolution.choices.enumerated() {
-            guard case .ambiguous(let candidates) = choice else { continue }
-            let names = candidates.map { "'\(states[$0.state].name)'" }.joined(separator: ", ")
-            let reason = "ambiguous: may be \(names), which the reference has equal"
-            report.missing.append(.init(name: graphs[position].name, reason: reason))
-        }
         // A tensor that several were computed into is none of them, though it may have had the same values.
         let found = Set(choices.joined().map(\.state))
         let open = states.indices.filter { !found.contains($0) && states[$0].type.isFloatingPoint }
@@ -71,6 +65,14 @@ public struct WeightInjection {
         let destruction = try Destruction(
             states, open: states.indices.filter { !mapped.contains($0) && states[$0].type.isFloatingPoint },
             unexplained: destroyed, in: reference, original.exporter)
+        for (position, choice) in resolution.choices.enumerated() {
+            guard case .ambiguous(let candidates) = choice,
+                candidates.contains(where: { !destruction.folded.contains($0.state) })
+            else { continue }
+            let names = candidates.map { "'\(states[$0.state].name)'" }.joined(separator: ", ")
+            let reason = "ambiguous: may be \(names), which the reference has equal"
+            report.missing.append(.init(name: graphs[position].name, reason: reason))
+        }
         let reads = original.programReads
         try describe { state in
             if let reason = destruction.reasons[state] { return reason }
