@@ -70,7 +70,9 @@ struct FiniteDifferences {
                 losses.append(try single.loss(of: rows))
             }
             let difference = (losses[0] - losses[1]) / (2 * h)
-            best = min(best, abs(difference - expected) / max(scale, abs(expected)))
+            // What the loss's rounding alone can make of the difference.
+            let resolution = 0x1p-22 * (abs(losses[0]) + abs(losses[1])) / (2 * h)
+            best = min(best, max(abs(difference - expected) - resolution, 0) / max(scale, abs(expected)))
             if best < Self.tolerance / 10 { break }
         }
         return best
