@@ -6,15 +6,16 @@ public final class Constant: @unchecked Sendable {  // the bytes never change af
     public let bytes: UnsafeRawBufferPointer
     /// The constant whose memory this one shares.
     private let owner: Constant?
+    /// From this size on memory is mapped, so that it leaves the process when it is freed; malloc would keep it.
+    private static let mappedSize = 1 << 20
 
     /// Allocates the tensor and lets `fill` write its elements; `fill` gets zeroed memory.
     public init(_ type: TensorType, fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(type.byteCount, 1), alignment: 64)
-        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        let memory = Self.zeroed(max(type.byteCount, 1))
         do {
             try fill(UnsafeMutableRawBufferPointer(rebasing: memory[..<type.byteCount]))
         } catch {
-            memory.deallocate()
+            Self.free(UnsafeRawBufferPointer(memory))
             throw error
         }
         self.type = type
@@ -30,7 +31,26 @@ public final class Constant: @unchecked Sendable {  // the bytes never change af
         owner = other
     }
 
-    deinit { if owner == nil { bytes.deallocate() } }
+    deinit { if owner == nil { Self.free(bytes) } }
+
+    private static func zeroed(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        if count >= mappedSize {
+            let start = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            guard let start, start != MAP_FAILED else { fatalError("out of memory for a tensor of \(count) bytes") }
+            return UnsafeMutableRawBufferPointer(start: start, count: count)
+        }
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        return memory
+    }
+
+    private static func free(_ bytes: UnsafeRawBufferPointer) {
+        if bytes.count >= mappedSize {
+            munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
+        } else {
+            bytes.deallocate()
+        }
+    }
 
     public convenience init(_ values: [Int64], shape: [Int]? = nil) {
         self.init(TensorType(.int64, shape ?? [values.count]), copying: values)
