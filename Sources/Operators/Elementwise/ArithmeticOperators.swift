@@ -138,7 +138,7 @@ public enum ArithmeticOperators {
         ("BitwiseAnd", .and), ("BitwiseOr", .or), ("BitwiseXor", .xor),
     ].map { (type: String, function: LogicalFunction) in
         StandardOperator(type, since: 18) { node throws(GraphError) in
-            [try node.emit(Bitwise(function), try node.input(0), try node.input(1))]
+            [try node.emit(Bitwise(.logical(function)), try node.input(0), try node.input(1))]
         }
     }
 }

@@ -12,14 +12,14 @@ enum BitOperators {
                     throw .invalid("attribute 'direction' must be LEFT or RIGHT")
                 }
                 let type = try node.elementType(ofInput: 0)
-                let shift = BitShift(isLeft: direction == "LEFT", isUnsigned64: type == .uint64)
+                let shift = Bitwise(.shift(left: direction == "LEFT", unsigned64: type == .uint64))
                 let shifted = try node.emit(shift, try node.input(0), try node.input(1))
                 return [try node.builder.convert(shifted, to: type)]
             }
         }
         + [
             StandardOperator("BitwiseNot", since: 18) { node throws(GraphError) in
-                let flipped = try node.emit(Bitwise(.xor), try node.input(0), node.builder.integer(-1))
+                let flipped = try node.emit(Bitwise(.logical(.xor)), try node.input(0), node.builder.integer(-1))
                 return [try node.builder.convert(flipped, to: try node.elementType(ofInput: 0))]
             },
             StandardOperator("BitCast", since: 26) { node throws(GraphError) in

@@ -1,11 +1,26 @@
 public import Kernels
 public import TensorGraph
 
-/// A logical function of each pair of bits of two integers, with broadcasting.
+/// A function of the bits of two integers, with broadcasting.
 public struct Bitwise: ExecutableOperation {
-    public let function: LogicalFunction
+    public enum Function: Hashable, Sendable, CustomStringConvertible {
+        /// Of each pair of bits.
+        case logical(LogicalFunction)
+        /// The first number moved by as many bits as the second says (ONNX BitShift). Zeros move in.
+        /// - Parameter unsigned64: whether the numbers are the bits of unsigned ones of 64 bits.
+        case shift(left: Bool, unsigned64: Bool)
 
-    public init(_ function: LogicalFunction) { self.function = function }
+        public var description: String {
+            switch self {
+            case .logical(let function): "\(function)"
+            case .shift(let left, _): "shift \(left ? "left" : "right")"
+            }
+        }
+    }
+
+    public let function: Function
+
+    public init(_ function: Function) { self.function = function }
 
     public var description: String { "bitwise \(function)" }
 
@@ -28,15 +43,23 @@ public struct Bitwise: ExecutableOperation {
         let function = function
         return Self.kernel(inputs.map(\.shape), outputs[0].shape) { a, b in
             switch function {
-            case .and: a & b
-            case .or: a | b
-            case .xor: a ^ b
+            case .logical(.and): a & b
+            case .logical(.or): a | b
+            case .logical(.xor): a ^ b
+            case .shift(let left, let unsigned64): Self.shifted(a, by: b, left: left, unsigned64: unsigned64)
             }
         }
     }
 
+    private static func shifted(_ x: Int64, by count: Int64, left: Bool, unsigned64: Bool) -> Int64 {
+        // A negative count stands for a great unsigned one.
+        let shift = count < 0 ? 64 : count
+        if left { return x << shift }
+        return unsigned64 ? Int64(bitPattern: UInt64(bitPattern: x) >> UInt64(bitPattern: shift)) : x >> shift
+    }
+
     /// Combines each pair of two integers, broadcast to `shape`.
-    static func kernel(
+    private static func kernel(
         _ operands: [[Int]], _ shape: [Int], _ combine: @escaping @Sendable (Int64, Int64) -> Int64
     ) -> Kernel {
         let steps = operands.map { operand in
