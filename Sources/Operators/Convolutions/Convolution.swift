@@ -60,20 +60,14 @@ public struct Convolution: ExecutableOperation {
     public func site(
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> any Site {
-        guard index == 1, let gradient = outputGradients[0] else {
-            throw GraphError.unsupported(
-                "a parameter that takes the place of a convolution's input has no per-sample rule"
-            )
-            .at("\(node.origin)")
-        }
+        let gradient = try node.outputGradient(ofConvolutionBy: index, outputGradients)
         let x = node.inputs[0]
         return try builder.convolutionSite(
             x: x, g: gradient, images: x, geometry, weightShape: builder.shape(of: node.inputs[1]))
     }
 
     public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        guard axis == 0, let image = try builder.collapsed(node.inputs[0], axis: 0) else { return nil }
-        return try builder.emit(self, image, node.inputs[1])
+        try builder.collapsedImages(node, axis: axis)
     }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {

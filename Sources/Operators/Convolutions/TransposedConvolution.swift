@@ -48,30 +48,18 @@ public struct TransposedConvolution: ExecutableOperation {
     public func site(
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> any Site {
-        guard index == 1, let gradient = outputGradients[0] else {
-            throw GraphError.unsupported(
-                "a parameter that takes the place of a convolution's input has no per-sample rule"
-            )
-            .at("\(node.origin)")
-        }
+        let gradient = try node.outputGradient(ofConvolutionBy: index, outputGradients)
         return try builder.convolutionSite(
             x: gradient, g: node.inputs[0], images: node.inputs[0], geometry,
             weightShape: builder.shape(of: node.inputs[1]))
     }
 
     public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        guard axis == 0, let image = try builder.collapsed(node.inputs[0], axis: 0) else { return nil }
-        return try builder.emit(self, image, node.inputs[1])
+        try builder.collapsedImages(node, axis: axis)
     }
 
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
-        let size = geometry.knownSizes(input: outputs[0].shape, weight: inputs[1].shape)
-        let scratch = convolutionInputGradientScratchCount(size, workers: threads)
-        let work = 2 * Double(size.batch) * size.sampleMultiplyAdds
-        return Kernel(scratchBytes: 4 * scratch, operationCount: work) { arguments in
-            convolutionInputGradient(
-                size, g: arguments.input(0), w: arguments.input(1), dx: arguments.output(0),
-                scratch: arguments.floatScratch, pool: arguments.pool)
-        }
+        ConvolutionInputGradient(geometry, inputShape: outputs[0].shape).kernel(
+            inputs: inputs, outputs: outputs, threads: threads)
     }
 }

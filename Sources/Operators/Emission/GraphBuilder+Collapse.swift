@@ -16,4 +16,10 @@ extension GraphBuilder {
         }
         return try emitAll(node.operation, inputs)[0]
     }
+
+    /// A convolution's output for one of several equal images, which lie on the first axis of its first operand.
+    mutating func collapsedImages(_ node: Node, axis: Int) throws(GraphError) -> ValueID? {
+        guard axis == 0, let image = try collapsed(node.inputs[0], axis: 0) else { return nil }
+        return try emit(node.operation, image, node.inputs[1])
+    }
 }

@@ -119,3 +119,16 @@ extension GraphBuilder {
             gradients: try sum(split, axes: [0, 2]), shape: weightShape, rule: "convolution")
     }
 }
+
+extension Node {
+    /// What a convolution's site pairs with the images: its output's gradient.
+    /// - Throws: `unsupported` if the parameter is not its weight, input 1, but stands where the images do.
+    func outputGradient(ofConvolutionBy input: Int, _ gradients: [ValueID?]) throws(GraphError) -> ValueID {
+        guard input == 1, let gradient = gradients[0] else {
+            throw GraphError.unsupported(
+                "a parameter that takes the place of a convolution's input has no per-sample rule; freeze it with --frozen"
+            ).at("\(origin)")
+        }
+        return gradient
+    }
+}
