@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-// Fused and unfused products round differently; a seed has to give the same model on every CPU.
+// Fused and unfused products round differently; a seed has to give the same model on every CPU. So it is written down
+// which are fused.
 #pragma clang fp contract(off)
 
 static inline __attribute__((always_inline)) double as_double(uint64_t bits) {
@@ -23,6 +24,11 @@ static inline __attribute__((always_inline)) double exact(uint64_t n) {
     return as_double(n | 0x4330000000000000u) - 0x1p52;
 }
 
+// a b + c, rounded once.
+static inline __attribute__((always_inline)) double fused(double a, double b, double c) {
+    return __builtin_elementwise_fma(a, b, c);
+}
+
 // The nearest integer, for |x| < 2^51.
 static inline __attribute__((always_inline)) double nearest(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
@@ -33,17 +39,11 @@ static inline __attribute__((always_inline)) double natural_log(double u) {
     double m = as_double((shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
     double s = (m - 1.0) / (m + 1.0);
     double s2 = s * s;
-    double series = 1.0 / 21;
-    series = series * s2 + 1.0 / 19;
-    series = series * s2 + 1.0 / 17;
-    series = series * s2 + 1.0 / 15;
-    series = series * s2 + 1.0 / 13;
-    series = series * s2 + 1.0 / 11;
-    series = series * s2 + 1.0 / 9;
-    series = series * s2 + 1.0 / 7;
-    series = series * s2 + 1.0 / 5;
-    series = series * s2 + 1.0 / 3;
-    return exponent * 0x1.62e42fefa39efp-1 + 2.0 * (s + s * s2 * series);
+    double s4 = s2 * s2, s8 = s4 * s4;
+    double low = fused(s4, fused(s2, 1.0 / 9, 1.0 / 7), fused(s2, 1.0 / 5, 1.0 / 3));
+    double middle = fused(s4, fused(s2, 1.0 / 17, 1.0 / 15), fused(s2, 1.0 / 13, 1.0 / 11));
+    double series = fused(s8, fused(s8, fused(s2, 1.0 / 21, 1.0 / 19), middle), low);
+    return fused(exponent, 0x1.62e42fefa39efp-1, 2.0 * fused(s * s2, series, s));
 }
 
 // Planes of `pairs` 64-bit words: radius, angle. Planes of `pairs` normals: cosines, sines.
@@ -58,25 +58,15 @@ static inline __attribute__((always_inline)) void box_muller(const uint64_t *res
         uint64_t turn = bits[pairs + i];
         double x = (exact(turn & 0x000fffffffffffffu) - (0x1p51 - 0.5)) * (M_PI_4 * 0x1p-51);
         double x2 = x * x;
-        double sine = 1.0 / 355687428096000;
-        sine = sine * x2 - 1.0 / 1307674368000;
-        sine = sine * x2 + 1.0 / 6227020800;
-        sine = sine * x2 - 1.0 / 39916800;
-        sine = sine * x2 + 1.0 / 362880;
-        sine = sine * x2 - 1.0 / 5040;
-        sine = sine * x2 + 1.0 / 120;
-        sine = sine * x2 - 1.0 / 6;
-        sine = x + x * x2 * sine;
-        double cosine = -1.0 / 6402373705728000;
-        cosine = cosine * x2 + 1.0 / 20922789888000;
-        cosine = cosine * x2 - 1.0 / 87178291200;
-        cosine = cosine * x2 + 1.0 / 479001600;
-        cosine = cosine * x2 - 1.0 / 3628800;
-        cosine = cosine * x2 + 1.0 / 40320;
-        cosine = cosine * x2 - 1.0 / 720;
-        cosine = cosine * x2 + 1.0 / 24;
-        cosine = cosine * x2 - 0.5;
-        cosine = cosine * x2 + 1.0;
+        double x4 = x2 * x2, x8 = x4 * x4;
+        double low = fused(x4, fused(x2, 1.0 / 362880, -1.0 / 5040), fused(x2, 1.0 / 120, -1.0 / 6));
+        double high = fused(x4, fused(x2, 1.0 / 355687428096000, -1.0 / 1307674368000),
+                            fused(x2, 1.0 / 6227020800, -1.0 / 39916800));
+        double sine = fused(x * x2, fused(x8, high, low), x);
+        low = fused(x4, fused(x2, -1.0 / 3628800, 1.0 / 40320), fused(x2, -1.0 / 720, 1.0 / 24));
+        high = fused(x4, fused(x2, -1.0 / 6402373705728000, 1.0 / 20922789888000),
+                     fused(x2, -1.0 / 87178291200, 1.0 / 479001600));
+        double cosine = fused(x4, fused(x8, high, low), fused(x2, -0.5, 1.0));
         // A quarter turn swaps the two; which quarter decides their signs.
         uint64_t swap = 0u - (turn >> 62 & 1u);
         uint64_t c = as_bits(cosine), s = as_bits(sine);
@@ -101,34 +91,55 @@ void vk_normals_generic(const uint64_t *bits, size_t pairs, double *normals) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void normals_avx2(const uint64_t *bits, size_t pairs, double *normals) {
+#define VK_AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
+#define VK_AVX2 __attribute__((target("avx2,fma")))
+
+VK_AVX512 static void normals_avx512(const uint64_t *bits, size_t pairs, double *normals) {
     box_muller(bits, pairs, normals);
 }
 
-__attribute__((target("avx2"))) static void release_avx2(const double *normals, double scale, double step, size_t count,
-                                                         float *sums) {
+VK_AVX2 static void normals_avx2(const uint64_t *bits, size_t pairs, double *normals) {
+    box_muller(bits, pairs, normals);
+}
+
+VK_AVX512 static void release_avx512(const double *normals, double scale, double step, size_t count, float *sums) {
     release(normals, scale, step, count, sums);
 }
 
+VK_AVX2 static void release_avx2(const double *normals, double scale, double step, size_t count, float *sums) {
+    release(normals, scale, step, count, sums);
+}
+
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#else
+#define normals_avx512 vk_normals_generic
+#define normals_avx2 vk_normals_generic
+#define release_avx512 release
+#define release_avx2 release
+static int has_avx512(void) { return 0; }
+static int has_avx2(void) { return 0; }
+#endif
+
 void vk_normals(const uint64_t *bits, size_t pairs, double *normals) {
-    if (__builtin_cpu_supports("avx2")) {
+    if (has_avx512()) {
+        normals_avx512(bits, pairs, normals);
+    } else if (has_avx2()) {
         normals_avx2(bits, pairs, normals);
     } else {
-        box_muller(bits, pairs, normals);
+        vk_normals_generic(bits, pairs, normals);
     }
 }
 
 void vk_release_on_grid(const double *normals, double scale, double step, size_t count, float *sums) {
-    if (__builtin_cpu_supports("avx2")) {
+    if (has_avx512()) {
+        release_avx512(normals, scale, step, count, sums);
+    } else if (has_avx2()) {
         release_avx2(normals, scale, step, count, sums);
     } else {
         release(normals, scale, step, count, sums);
     }
 }
-#else
-void vk_normals(const uint64_t *bits, size_t pairs, double *normals) { box_muller(bits, pairs, normals); }
-
-void vk_release_on_grid(const double *normals, double scale, double step, size_t count, float *sums) {
-    release(normals, scale, step, count, sums);
-}
-#endif
