@@ -8,16 +8,20 @@
 extern const vk_table vk_table_generic;
 #if defined(__x86_64__)
 extern const vk_table vk_table_avx2;
+extern const vk_table vk_table_avx512;
 #endif
 
 const vk_table *vk_named(const char *name) {
     if (strcmp(name, "generic") == 0) return &vk_table_generic;
 #if defined(__x86_64__)
-    if (strcmp(name, "avx2") == 0) {
-        __builtin_cpu_init();
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
-            return &vk_table_avx2;
-        }
+    __builtin_cpu_init();
+    int has_avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (strcmp(name, "avx2") == 0 && has_avx2) return &vk_table_avx2;
+    if (strcmp(name, "avx512") == 0 && has_avx2 && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) {
+        return &vk_table_avx512;
     }
 #endif
     return NULL;
@@ -28,10 +32,12 @@ const vk_table *vk_active(void) {
     if (asked && *asked) {
         const vk_table *table = vk_named(asked);
         if (table) return table;
-        fprintf(stderr, "dponnx: DPONNX_CPU=%s names no kernels that this processor runs; use generic or avx2\n", asked);
+        fprintf(stderr,
+                "dponnx: DPONNX_CPU=%s names no kernels that this processor runs; use generic, avx2 or avx512\n", asked);
         exit(64);
     }
-    const vk_table *table = vk_named("avx2");
+    const vk_table *table = vk_named("avx512");
+    if (!table) table = vk_named("avx2");
     return table ? table : &vk_table_generic;
 }
 

@@ -27,7 +27,7 @@ struct TestNumbers {
 
 /// Every table that this processor runs.
 func supportedTables() -> [UnsafePointer<vk_table>] {
-    ["generic", "avx2"].compactMap { (name: String) in vk_named(name) }
+    ["generic", "avx2", "avx512"].compactMap { (name: String) in vk_named(name) }
 }
 
 /// The distance of a float from a real number in units of the last place of that number.

@@ -9,6 +9,7 @@
 #include "reduce.h"
 #include "rows.h"
 #include "layout.h"
+#include "packed.h"
 #include "recurrence.h"
 #include "winograd.h"
 
@@ -46,6 +47,8 @@ const vk_table VK_JOIN(vk_table_, VK_NAME) = {
     .transpose = transpose,
     .round_float16 = round_float16,
     .round_bfloat16 = round_bfloat16,
+    .pack_panels = pack_panels,
+    .product_packed = product_packed,
     .lstm_step = lstm_step,
     .lstm_step_gradient = lstm_step_gradient,
     .gru_step = gru_step,

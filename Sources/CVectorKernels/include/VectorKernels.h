@@ -134,6 +134,13 @@ typedef struct {
     void (*round_float16)(const float *x, float *out, int64_t n);
     void (*round_bfloat16)(const float *x, float *out, int64_t n);
 
+    /// Copies B [k, n], whose elements [p, j] lie at b[p * b_row + j * b_column], into the form that `product_packed`
+    /// reads: k floats for every column, their count rounded up to a multiple of 16.
+    void (*pack_panels)(const float *b, int64_t b_row, int64_t b_column, int64_t k, int64_t n, float *packed);
+    /// C [m, n] = A B, or C += A B if `adds`, for A [m, k] whose rows are `a_row` apart.
+    void (*product_packed)(const float *a, int64_t a_row, const float *packed, float *c, int64_t c_row, int64_t m,
+                           int64_t n, int64_t k, int adds);
+
     /// One time step of an LSTM with n hidden features. `gates` holds i, o, f, c, n each: x W^T + b before, activated
     /// after; `recurrent` is h_{t-1} R^T; `state` is c_{t-1} before and c_t after, as `cell`; `hidden` and `output`
     /// become h_t.
@@ -171,7 +178,7 @@ typedef struct {
     void (*winograd_weights_adjoint)(const float *x, int64_t plane, float *out, int64_t n);
 } vk_table;
 
-/// The table in use: the best that this processor runs, or the one named by DPONNX_CPU (`generic`, `avx2`). A name
+/// The table in use: the best that this processor runs, or the one named by DPONNX_CPU (`generic`, `avx2`, `avx512`). A name
 /// that is unknown, or that this processor cannot run, ends the process with a message.
 const vk_table *vk_active(void);
 /// The table of that name, or null if there is none or this processor cannot run it.

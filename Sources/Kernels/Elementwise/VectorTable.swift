@@ -3,7 +3,7 @@ import CVectorKernels
 /// The C kernels in use. The table is constant memory, picked once for the life of the process.
 nonisolated(unsafe) let vector: UnsafePointer<vk_table> = vk_active()
 
-/// The instruction set of the vector kernels in use: `generic` or `avx2`. The environment variable
+/// The instruction set of the vector kernels in use: `generic`, `avx2` or `avx512`. The environment variable
 /// `DPONNX_CPU` forces one.
 public func vectorKernelName() -> String { String(cString: vector.pointee.name) }
 

@@ -20,7 +20,8 @@ public struct ElmanInputs {
 
 /// Floats of scratch memory for `elman` and `elmanGradient`.
 public func elmanScratchCount(_ shape: RecurrentShape, threads: Int) -> Int {
-    (shape.sequences + 2 * threads) * shape.hidden
+    let n = shape.hidden
+    return shape.sequences * shape.spacing(n) + 2 * threads * n + PackedMatrix.count(depth: n, columns: n)
 }
 
 /// h = f(x W^T + b + h' R^T) for every step (Elman 1990), sequences in parallel.
@@ -36,17 +37,17 @@ public func elman(
     lastHidden: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
+    let weights = PackedMatrix(inputs.weights, transposed: true, depth: n, columns: n, into: scratch, pool: pool)
+    let working = scratch + PackedMatrix.count(depth: n, columns: n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
-        let recurrent = scratch + rows.lowerBound * n
+        let recurrent = working + rows.lowerBound * n
         let h = lastHidden + rows.lowerBound * n
         copy(inputs.hidden.map { $0 + rows.lowerBound * n }, to: h, count: rows.count * n)
         for index in 0..<steps {
             let time = shape.time(index)
-            serialGemm(
-                transposeA: false, transposeB: true, m: rows.count, n: n, k: n, alpha: 1, a: h, lda: n,
-                b: inputs.weights, ldb: n, beta: 0, c: recurrent, ldc: n)
+            weights.multiply(h, lda: n, rows: rows.count, into: recurrent, ldc: n, adds: false)
             for row in 0..<rows.count {
                 let sequence = rows.lowerBound + row
                 let at = (sequence * steps + time) * n
@@ -76,10 +77,14 @@ public func elmanGradient(
     hidden: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
+    let weights = PackedMatrix(inputs.weights, transposed: false, depth: n, columns: n, into: scratch, pool: pool)
+    let working = scratch + PackedMatrix.count(depth: n, columns: n)
+    let spacing = shape.spacing(n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
-        let spare = scratch + (shape.sequences + 2 * part) * n
+        let stepGradients = working + rows.lowerBound * spacing
+        let spare = working + shape.sequences * spacing + 2 * part * n
         let dh = hidden + rows.lowerBound * n
         copy(lastHidden.map { $0 + rows.lowerBound * n }, to: dh, count: rows.count * n)
         for index in (0..<steps).reversed() {
@@ -89,18 +94,17 @@ public func elmanGradient(
                 let at = (sequence * steps + time) * n
                 guard time < shape.length(sequence, inputs.lengths) else {
                     (projections + at).update(repeating: 0, count: n)
+                    (stepGradients + row * spacing).update(repeating: 0, count: n)
                     continue
                 }
                 if let output { vector.pointee.add_scaled(output + at, dh + row * n, 1, Int64(n)) }
                 activation.gradient(gates + at, dh + row * n, into: projections + at, count: n, scratch: spare)
+                (stepGradients + row * spacing).update(from: projections + at, count: n)
                 (dh + row * n).update(repeating: 0, count: n)
             }
             if index == 0, inputs.hidden == nil { continue }
             // Rows whose sequence has ended keep their gradient: what they add is zero.
-            serialGemm(
-                transposeA: false, transposeB: false, m: rows.count, n: n, k: n, alpha: 1,
-                a: projections + (rows.lowerBound * steps + time) * n, lda: steps * n, b: inputs.weights, ldb: n,
-                beta: 1, c: dh, ldc: n)
+            weights.multiply(stepGradients, lda: spacing, rows: rows.count, into: dh, ldc: n, adds: true)
         }
     }
 }

@@ -52,7 +52,10 @@ public struct GRUInputs {
 
 /// Floats of scratch memory for `gru` and `gruGradient`.
 public func gruScratchCount(_ shape: RecurrentShape, threads: Int) -> Int {
-    (4 * shape.sequences + 7 * threads) * shape.hidden
+    let (n, width) = (shape.hidden, 3 * shape.hidden)
+    return shape.sequences * (shape.spacing(width) + n) + 7 * threads * n
+        + PackedMatrix.count(depth: n, columns: n)
+        + max(PackedMatrix.count(depth: n, columns: width), PackedMatrix.count(depth: width, columns: n))
 }
 
 /// The steps of a GRU, sequences in parallel.
@@ -73,19 +76,24 @@ public func gru(
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
     let width = cell.resetsBehindWeights ? 3 * n : 2 * n
+    let weights = PackedMatrix(
+        inputs.weights, transposed: true, depth: n, columns: width, into: scratch, pool: pool)
+    let behind = scratch + PackedMatrix.count(depth: n, columns: width)
+    let candidateWeights = inputs.candidateWeights.map {
+        PackedMatrix($0, transposed: true, depth: n, columns: n, into: behind, pool: pool)
+    }
+    let working = behind + PackedMatrix.count(depth: n, columns: n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
-        let recurrent = scratch + rows.lowerBound * 4 * n
+        let recurrent = working + rows.lowerBound * 4 * n
         let products = recurrent + rows.count * 3 * n
-        let spare = scratch + (shape.sequences * 4 + part * 7) * n
+        let spare = working + (shape.sequences * 4 + part * 7) * n
         let h = lastHidden + rows.lowerBound * n
         copy(inputs.hidden.map { $0 + rows.lowerBound * n }, to: h, count: rows.count * n)
         for index in 0..<steps {
             let time = shape.time(index)
-            serialGemm(
-                transposeA: false, transposeB: true, m: rows.count, n: width, k: n, alpha: 1, a: h, lda: n,
-                b: inputs.weights, ldb: n, beta: 0, c: recurrent, ldc: width)
+            weights.multiply(h, lda: n, rows: rows.count, into: recurrent, ldc: width, adds: false)
             for row in 0..<rows.count {
                 let sequence = rows.lowerBound + row
                 let at = (sequence * steps + time) * n
@@ -113,10 +121,8 @@ public func gru(
                     (candidates + at).update(from: products + row * n, count: n)
                 }
             }
-            guard let weights = inputs.candidateWeights else { continue }
-            serialGemm(
-                transposeA: false, transposeB: true, m: rows.count, n: n, k: n, alpha: 1, a: products, lda: n,
-                b: weights, ldb: n, beta: 0, c: recurrent, ldc: n)
+            guard let candidateWeights else { continue }
+            candidateWeights.multiply(products, lda: n, rows: rows.count, into: recurrent, ldc: n, adds: false)
             for row in 0..<rows.count {
                 let sequence = rows.lowerBound + row
                 guard time < shape.length(sequence, inputs.lengths) else { continue }
@@ -145,11 +151,21 @@ public func gruGradient(
     scratch: UnsafeMutablePointer<Float>, pool: ThreadPool
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
+    let width = cell.resetsBehindWeights ? 3 * n : 2 * n
+    let weights = PackedMatrix(
+        inputs.weights, transposed: false, depth: width, columns: n, into: scratch, pool: pool)
+    let behind = scratch + PackedMatrix.count(depth: width, columns: n)
+    let candidateWeights = inputs.candidateWeights.map {
+        PackedMatrix($0, transposed: false, depth: n, columns: n, into: behind, pool: pool)
+    }
+    let working = behind + PackedMatrix.count(depth: n, columns: n)
+    let spacing = shape.spacing(3 * n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
-        let products = scratch + rows.lowerBound * n
-        let spare = scratch + (shape.sequences * 4 + part * 7) * n
+        let products = working + rows.lowerBound * n
+        let stepGradients = working + shape.sequences * n + rows.lowerBound * spacing
+        let spare = working + shape.sequences * (n + spacing) + part * 7 * n
         let zeros = spare + 6 * n
         zeros.update(repeating: 0, count: n)
         let dh = hidden + rows.lowerBound * n
@@ -191,12 +207,16 @@ public func gruGradient(
                 cell.gate.gradient(gates + 3 * at + n, spare, into: own + n, count: n, scratch: spare + n)
                 from.update(from: own, count: 2 * n)
             }
-            let first = (rows.lowerBound * steps + time) * 3 * n
-            if let weights = inputs.candidateWeights {
-                serialGemm(
-                    transposeA: false, transposeB: false, m: rows.count, n: n, k: n, alpha: 1,
-                    a: projections + first + 2 * n, lda: steps * 3 * n, b: weights, ldb: n, beta: 0, c: products,
-                    ldc: n)
+            func copyStep(_ from: UnsafePointer<Float>) {
+                for row in 0..<rows.count {
+                    (stepGradients + row * spacing).update(
+                        from: from + ((rows.lowerBound + row) * steps + time) * 3 * n, count: 3 * n)
+                }
+            }
+            if let candidateWeights {
+                copyStep(projections)
+                candidateWeights.multiply(
+                    stepGradients + 2 * n, lda: spacing, rows: rows.count, into: products, ldc: n, adds: false)
                 for row in 0..<rows.count {
                     let sequence = rows.lowerBound + row
                     let length = shape.length(sequence, inputs.lengths)
@@ -214,10 +234,8 @@ public func gruGradient(
                 }
             }
             if index == 0, inputs.hidden == nil { continue }
-            serialGemm(
-                transposeA: false, transposeB: false, m: rows.count, n: n, k: recurrent == nil ? 2 * n : 3 * n,
-                alpha: 1, a: (recurrent ?? projections) + first, lda: steps * 3 * n, b: inputs.weights, ldb: n,
-                beta: 1, c: dh, ldc: n)
+            copyStep(recurrent ?? projections)
+            weights.multiply(stepGradients, lda: spacing, rows: rows.count, into: dh, ldc: n, adds: true)
         }
     }
 }

@@ -27,7 +27,9 @@ public struct LSTMInputs {
 
 /// Floats of scratch memory for `lstm` and `lstmGradient`.
 public func lstmScratchCount(_ shape: RecurrentShape, threads: Int) -> Int {
-    (4 * shape.sequences + 7 * threads) * shape.hidden
+    let (n, width) = (shape.hidden, 4 * shape.hidden)
+    return shape.sequences * shape.spacing(width) + 7 * threads * n
+        + max(PackedMatrix.count(depth: n, columns: width), PackedMatrix.count(depth: width, columns: n))
 }
 
 /// The steps of an LSTM, sequences in parallel.
@@ -47,11 +49,14 @@ public func lstm(
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
     let isFused = cell.isFused(hasPeepholes: inputs.peepholes != nil)
+    let weights = PackedMatrix(
+        inputs.weights, transposed: true, depth: n, columns: 4 * n, into: scratch, pool: pool)
+    let working = scratch + PackedMatrix.count(depth: n, columns: 4 * n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
-        let recurrent = scratch + rows.lowerBound * 4 * n
-        let spare = scratch + shape.sequences * 4 * n + part * 4 * n
+        let recurrent = working + rows.lowerBound * 4 * n
+        let spare = working + shape.sequences * 4 * n + part * 4 * n
         let (h, c) = (lastHidden + rows.lowerBound * n, lastCell + rows.lowerBound * n)
         copy(inputs.hidden.map { $0 + rows.lowerBound * n }, to: h, count: rows.count * n)
         copy(inputs.cell.map { $0 + rows.lowerBound * n }, to: c, count: rows.count * n)
@@ -60,9 +65,7 @@ public func lstm(
             if index == 0, inputs.hidden == nil {
                 recurrent.update(repeating: 0, count: rows.count * 4 * n)
             } else {
-                serialGemm(
-                    transposeA: false, transposeB: true, m: rows.count, n: 4 * n, k: n, alpha: 1, a: h, lda: n,
-                    b: inputs.weights, ldb: n, beta: 0, c: recurrent, ldc: 4 * n)
+                weights.multiply(h, lda: n, rows: rows.count, into: recurrent, ldc: 4 * n, adds: false)
             }
             for row in 0..<rows.count {
                 let sequence = rows.lowerBound + row
@@ -123,10 +126,15 @@ public func lstmGradient(
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
     let isFused = cell.isFused(hasPeepholes: inputs.peepholes != nil)
+    let weights = PackedMatrix(
+        inputs.weights, transposed: false, depth: 4 * n, columns: n, into: scratch, pool: pool)
+    let working = scratch + PackedMatrix.count(depth: 4 * n, columns: n)
+    let spacing = shape.spacing(4 * n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
-        let spare = scratch + part * 7 * n
+        let stepGradients = working + rows.lowerBound * spacing
+        let spare = working + shape.sequences * spacing + part * 7 * n
         let zeros = spare + 6 * n
         zeros.update(repeating: 0, count: n)
         let (dh, dc) = (hidden + rows.lowerBound * n, cellGradient + rows.lowerBound * n)
@@ -140,6 +148,7 @@ public func lstmGradient(
                 let length = shape.length(sequence, inputs.lengths)
                 guard time < length else {
                     (projections + 4 * at).update(repeating: 0, count: 4 * n)
+                    (stepGradients + row * spacing).update(repeating: 0, count: 4 * n)
                     continue
                 }
                 if let output = gradients.output { vector.pointee.add_scaled(output + at, dh + row * n, 1, Int64(n)) }
@@ -158,13 +167,11 @@ public func lstmGradient(
                         gates: gates + 4 * at, cell: cells + at, previous: previous, peepholes: inputs.peepholes,
                         dh: dh + row * n, dc: dc + row * n, out: projections + 4 * at, n: n, scratch: spare)
                 }
+                (stepGradients + row * spacing).update(from: projections + 4 * at, count: 4 * n)
             }
             if index == 0, inputs.hidden == nil { continue }
             // Rows whose sequence has ended keep their gradient: what they add is zero.
-            serialGemm(
-                transposeA: false, transposeB: false, m: rows.count, n: n, k: 4 * n, alpha: 1,
-                a: projections + (rows.lowerBound * steps + time) * 4 * n, lda: steps * 4 * n, b: inputs.weights,
-                ldb: n, beta: 1, c: dh, ldc: n)
+            weights.multiply(stepGradients, lda: spacing, rows: rows.count, into: dh, ldc: n, adds: true)
         }
     }
 }

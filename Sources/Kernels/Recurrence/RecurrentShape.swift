@@ -14,6 +14,10 @@ public struct RecurrentShape: Hashable, Sendable {
         self.isReversed = isReversed
     }
 
+    /// Floats between rows that are copied next to each other for a product: rows a power of two apart would compete for
+    /// the same places of a cache.
+    func spacing(_ features: Int) -> Int { features + 16 }
+
     /// Which time step is computed as number `index`.
     func time(_ index: Int) -> Int { isReversed ? steps - 1 - index : index }
 

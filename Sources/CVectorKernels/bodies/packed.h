@@ -1,0 +1,97 @@
+// Products with a matrix that is packed once and used for many: the recurrent weights of every time step. The method is
+// that of Goto & van de Geijn 2008: panels of B are read one after another, tiles of C are summed up in registers.
+
+/// Floats of a register, and rows of a tile: twelve registers of sums leave room for what is multiplied.
+#define VK_LANES 8
+#define VK_TILE_ROWS 6
+/// A panel is as wide as two registers: what a tile reads of one row of B.
+#define VK_PANEL (2 * VK_LANES)
+/// Rows of a panel that are worked on at a time: they stay in the level-1 cache while the rows of A pass.
+#define VK_PANEL_DEPTH 256
+
+typedef float vk_lane __attribute__((vector_size(4 * VK_LANES)));
+typedef float vk_lane_unaligned __attribute__((vector_size(4 * VK_LANES), aligned(4)));
+
+/// `rows` rows of C by `vectors` registers of columns, of which `columns` are stored. The counts are constants where
+/// this is inlined, so that the sums stay in registers.
+VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row, const float *b, int64_t k, float *c,
+                            int64_t c_row, int64_t columns, int adds) {
+    vk_lane sums[VK_TILE_ROWS][2];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = (vk_lane){0};
+#pragma clang loop unroll_count(4)
+    for (int64_t p = 0; p < k; p++) {
+        vk_lane first = *(const vk_lane_unaligned *)(b + p * VK_PANEL), second = first;
+        if (vectors == 2) second = *(const vk_lane_unaligned *)(b + p * VK_PANEL + VK_LANES);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            float factor = a[i * a_row + p];
+            sums[i][0] += factor * first;
+            if (vectors == 2) sums[i][1] += factor * second;
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        float *out = c + i * c_row;
+        if (columns == vectors * VK_LANES) {
+#pragma clang loop unroll(full)
+            for (int v = 0; v < vectors; v++) {
+                vk_lane_unaligned *part = (vk_lane_unaligned *)(out + v * VK_LANES);
+                *part = adds ? *part + sums[i][v] : sums[i][v];
+            }
+        } else {
+            float last[VK_PANEL];
+            memcpy(last, sums[i], sizeof last);
+            for (int64_t j = 0; j < columns; j++) out[j] = (adds ? out[j] : 0.0f) + last[j];
+        }
+    }
+}
+
+static void tile(int64_t rows, const float *a, int64_t a_row, const float *b, int64_t k, float *c, int64_t c_row,
+                 int64_t columns, int adds) {
+    switch (columns > VK_LANES ? rows : -rows) {
+#define VK_TILE_OF(n)                                                                 \
+    case n: tile_product(n, 2, a, a_row, b, k, c, c_row, columns, adds); break;       \
+    case -n: tile_product(n, 1, a, a_row, b, k, c, c_row, columns, adds); break;
+        VK_TILE_OF(1)
+        VK_TILE_OF(2)
+        VK_TILE_OF(3)
+        VK_TILE_OF(4)
+        VK_TILE_OF(5)
+        VK_TILE_OF(6)
+#undef VK_TILE_OF
+    }
+}
+
+static void pack_panels(const float *b, int64_t b_row, int64_t b_column, int64_t k, int64_t n, float *packed) {
+    for (int64_t first = 0; first < n; first += VK_PANEL) {
+        int64_t columns = n - first < VK_PANEL ? n - first : VK_PANEL;
+        const float *from = b + first * b_column;
+        float *to = packed + first * k;
+        if (columns < VK_PANEL) memset(to, 0, sizeof(float) * VK_PANEL * k);
+        if (b_row == 1) {
+            transpose_floats(from, b_column, to, VK_PANEL, columns, k);
+        } else {
+            for (int64_t p = 0; p < k; p++) {
+                for (int64_t j = 0; j < columns; j++) to[p * VK_PANEL + j] = from[p * b_row + j * b_column];
+            }
+        }
+    }
+}
+
+static void product_packed(const float *a, int64_t a_row, const float *packed, float *c, int64_t c_row, int64_t m,
+                           int64_t n, int64_t k, int adds) {
+    // Tiles are of even height: one of a single row would wait for its own sums.
+    int64_t tiles = (m + VK_TILE_ROWS - 1) / VK_TILE_ROWS;
+    for (int64_t from = 0; from < k; from += VK_PANEL_DEPTH) {
+        int64_t depth = k - from < VK_PANEL_DEPTH ? k - from : VK_PANEL_DEPTH;
+        for (int64_t first = 0; first < n; first += VK_PANEL) {
+            int64_t columns = n - first < VK_PANEL ? n - first : VK_PANEL;
+            for (int64_t index = 0; index < tiles; index++) {
+                int64_t row = index * m / tiles, end = (index + 1) * m / tiles;
+                tile(end - row, a + row * a_row + from, a_row, packed + first * k + from * VK_PANEL, depth,
+                     c + row * c_row + first, c_row, columns, adds || from > 0);
+            }
+        }
+    }
+}
