@@ -87,7 +87,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ExecutionTests", dependencies: ["Execution", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "PrivateGradientsTests", dependencies: ["PrivateGradients", "Execution", "TestSupport"],
+            name: "PrivateGradientsTests",
+            dependencies: ["PrivateGradients", "Execution", "ONNXFormat", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "PrivacyAccountingTests", dependencies: ["PrivacyAccounting"],
@@ -95,7 +96,8 @@ let package = Package(
         .testTarget(
             name: "TrainingTests", dependencies: ["Training"], resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
-            name: "ConformanceTests", dependencies: ["ConformanceTesting", "Kernels", "Operators"],
+            name: "ConformanceTests",
+            dependencies: ["ConformanceTesting", "Kernels", "ONNXFormat", "Operators", "TensorGraph"],
             exclude: ["make_node_tests.py"], resources: [.copy("NodeTests")], swiftSettings: strict),
         .testTarget(
             name: "DPONNXTests", dependencies: ["DPONNX"], exclude: ["make_models.py"],

@@ -30,7 +30,9 @@ extension NodeTest {
     ///
     /// Nothing here has a batch: sizes are those of the inputs. Inputs that an operator must know beforehand (axes,
     /// shapes, pads) become initializers where the model is unsupported otherwise.
-    public func run(registry: OperatorRegistry = .standard, pool: ThreadPool) -> TestResult {
+    public func run(
+        registry: OperatorRegistry = .standard, judgement: Judgement = .strict, pool: ThreadPool
+    ) -> TestResult {
         let model: ONNXModel
         do {
             model = try ONNXModel(path: modelPath)
@@ -39,15 +41,17 @@ extension NodeTest {
         }
         let operators = Set(model.graph.nodes.map(\.opType))
         let subject = operators.count == 1 ? operators.first! : "(several operators)"
-        return TestResult(test: self, subject: subject, outcome: outcome(model, registry, pool))
+        return TestResult(test: self, subject: subject, outcome: outcome(model, registry, judgement, pool))
     }
 
-    private func outcome(_ model: ONNXModel, _ registry: OperatorRegistry, _ pool: ThreadPool) -> TestOutcome {
+    private func outcome(
+        _ model: ONNXModel, _ registry: OperatorRegistry, _ judgement: Judgement, _ pool: ThreadPool
+    ) -> TestOutcome {
         do {
             let graph = try ModelImporter.importGraph(of: model)
             let sets = try dataSets()
             for set in sets {
-                if let difference = try difference(model, graph, set, registry, pool) {
+                if let difference = try difference(model, graph, set, registry, judgement, pool) {
                     return .failed(sets.count == 1 ? difference : "\(set.name): \(difference)")
                 }
             }
@@ -63,7 +67,8 @@ extension NodeTest {
 
     /// What is wrong with the outputs for one data set, or nil.
     private func difference(
-        _ model: ONNXModel, _ graph: ImportedGraph, _ set: DataSet, _ registry: OperatorRegistry, _ pool: ThreadPool
+        _ model: ONNXModel, _ graph: ImportedGraph, _ set: DataSet, _ registry: OperatorRegistry,
+        _ judgement: Judgement, _ pool: ThreadPool
     ) throws -> String? {
         let inputs = try set.inputs(of: model.graph)
         let results = try TestRun(graph, registry, pool).outputs(for: inputs)
@@ -73,7 +78,7 @@ extension NodeTest {
                 let type = results[output.name].map { "\($0.type)" } ?? "missing"
                 return "output '\(output.name)' is \(type), not \(expected.elementType)"
             }
-            if let difference = try tolerance().difference(result, from: expected) {
+            if let difference = try tolerance().difference(result, from: expected, judgement) {
                 return "output '\(output.name)' \(difference)"
             }
         }

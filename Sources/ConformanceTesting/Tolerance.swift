@@ -12,10 +12,17 @@ struct Tolerance: Hashable, Sendable {
     /// Results are computed in float32, int64 or bool; they are rounded to the expected tensor's own floating-point
     /// type first, since that is what is lost where a model's output has a narrower type.
     /// - Throws: `ONNXFormatError` if the expected elements cannot be read.
-    func difference(_ result: Constant, from expected: ONNXTensor) throws -> String? {
+    func difference(_ result: Constant, from expected: ONNXTensor, _ judgement: Judgement) throws -> String? {
         guard result.type.shape == expected.dimensions else {
             return "has shape \(result.type.shape), not \(expected.dimensions)"
         }
+        guard case .elements(let absolute) = judgement else { return nil }
+        var tolerance = self
+        tolerance.absolute = max(tolerance.absolute, absolute)
+        return try tolerance.difference(result, from: expected)
+    }
+
+    private func difference(_ result: Constant, from expected: ONNXTensor) throws -> String? {
         switch result.type.elementType {
         case .float32: return difference(result.floatValues, from: expected.elementType, try expected.doubles())
         case .int64: return firstDifference(result.int64Values, try expected.int64s(), ==)

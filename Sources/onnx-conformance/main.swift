@@ -29,7 +29,7 @@ struct Conformance: ParsableCommand {
     func run() throws {
         let (tests, expectations) = try read()
         let pool = ThreadPool(threads: 1)
-        let results = tests.map { $0.run(pool: pool) }
+        let results = tests.map { $0.run(judgement: expectations?.judgement(of: $0.name) ?? .strict, pool: pool) }
         let report = ConformanceReport(results.filter { operators.isEmpty || operators.contains($0.subject) })
         if verbose { print((report.problems + [""]).joined(separator: "\n")) }
         print(report.table)

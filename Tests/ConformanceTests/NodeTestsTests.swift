@@ -9,7 +9,7 @@ import Testing
     static let folder = Bundle.module.resourceURL!.appendingPathComponent("NodeTests").path
     static let tests = (try? NodeTest.all(below: folder)) ?? []
 
-    @Test func areFound() { #expect(Self.tests.count == 53) }
+    @Test func areFound() { #expect(Self.tests.count == 62) }
 
     @Test(arguments: tests, [1, 3])
     func pass(_ test: NodeTest, threads: Int) {
@@ -20,13 +20,16 @@ import Testing
 
     /// Runs a copy of a test after `change` to its folder.
     private func outcome(
-        of name: String, registry: OperatorRegistry = .standard, after change: (String) throws -> Void
+        of name: String, registry: OperatorRegistry = .standard, judgement: Judgement = .strict,
+        after change: (String) throws -> Void
     ) throws -> TestOutcome {
         let copy = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         try FileManager.default.copyItem(atPath: "\(Self.folder)/\(name)", toPath: copy)
         defer { try? FileManager.default.removeItem(atPath: copy) }
         try change(copy)
-        return NodeTest(folder: copy).run(registry: registry, pool: ThreadPool(threads: 1)).outcome
+        return NodeTest(folder: copy).run(
+            registry: registry, judgement: judgement, pool: ThreadPool(threads: 1)
+        ).outcome
     }
 
     private func write(_ bytes: [UInt8], _ path: String) throws {
@@ -51,13 +54,27 @@ import Testing
         #expect(why.contains("differs in"))
     }
 
+    /// Where elements are random, or within an absolute tolerance, a changed one passes.
+    @Test func judgements() throws {
+        func changeElement(_ folder: String) throws {
+            let path = "\(folder)/test_data_set_0/output_0.pb"
+            var tensor = try bytes(path)
+            tensor[tensor.count - 2] ^= 0x40
+            try write(tensor, path)
+        }
+        #expect(try outcome(of: "test_gelu", after: changeElement) != .passed)
+        #expect(try outcome(of: "test_gelu", judgement: .shapes, after: changeElement) == .passed)
+        #expect(try outcome(of: "test_gelu", judgement: .elements(absolute: 1e9), after: changeElement) == .passed)
+        #expect(try outcome(of: "test_gelu", judgement: .elements(absolute: 1e-6), after: changeElement) != .passed)
+    }
+
     @Test func aWrongShapeOrTypeFails() throws {
         // y of the table test is [2, 2, 3] float32: dims 1, 1, 2 of float32; then dims 1 of int64.
         for (tensor, mention) in [
             ([8, 1, 8, 1, 8, 2, 16, 1, 0x4A, 8] + Array(repeating: 0, count: 8), "shape"),
             ([8, 1, 16, 7, 0x4A, 8] + Array(repeating: 0, count: 8), "int64"),
         ] as [([UInt8], String)] {
-            let outcome = try outcome(of: "test_table_of_tokens") {
+            let outcome = try outcome(of: "test_table_of_tokens", judgement: .shapes) {
                 try write(tensor, "\($0)/test_data_set_0/output_0.pb")
             }
             guard case .failed(let why) = outcome else {

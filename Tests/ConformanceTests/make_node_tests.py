@@ -6,6 +6,7 @@ text format; `outputs` are what the model returns.
 """
 import json
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 ROOT = pathlib.Path(__file__).parent / "NodeTests"
 TYPES = {"float32": "float", "float64": "double", "float16": "float16", "int64": "int64", "int32": "int32", "bool": "bool",
          "int8": "int8", "uint8": "uint8"}
+DOMAINS = {"com.microsoft": 1, "ai.onnx.ml": 5, "ai.onnx.preview": 1, "ai.onnx.preview.training": 1}
 
 
 def port(name, value):
@@ -42,7 +44,9 @@ def reference_results(model, names, inputs):
 def write(name, opset, body, outputs, initializers=None, compute=onnxruntime_results, atol=None, is_onnx=True, **inputs):
     ports = ", ".join(port(key, value) for key, value in inputs.items())
     names = outputs.split()
-    domains = f'"" : {opset}' + (', "com.microsoft" : 1' if "com.microsoft" in body else "")
+    domains = f'"" : {opset}' + "".join(
+        f', "{domain}" : {version}' for domain, version in DOMAINS.items()
+        if re.search(rf"\b{re.escape(domain)}\.[A-Z]", body))
     header = f'<ir_version: 7, opset_import: [{domains}]> g ({ports}) => ({", ".join(names)})'
     model = onnx.parser.parse_model(f"{header} {{ {body} }}")
     for key, value in (initializers or {}).items():
@@ -512,6 +516,94 @@ def signals():
         x=floats(2, 11, 1))
 
 
+def transforms_of_many_lengths():
+    """Powers of two, products of small primes, a prime with a chirp, and halves of spectra."""
+    lengths = {"a": 16, "b": 12, "c": 37, "d": 30}
+    body = "".join(f"{key} = DFT(x, length_{key}, axis)\n" for key in lengths)
+    write("transforms_of_many_lengths", 20, body + """
+        e = DFT<onesided = 1>(x, length_c, axis)
+        f = DFT<inverse = 1>(z, length_d, axis)""", "a b c d e f",
+        {"axis": np.array(1, np.int64)} | {f"length_{key}": np.array(n, np.int64) for key, n in lengths.items()},
+        atol=2e-5, x=floats(2, 30, 1), z=floats(2, 30, 2))
+
+
+def optimizers():
+    domain = "ai.onnx.preview.training"
+    write("optimizers", 17, f"""
+        a, b, ah, bh = {domain}.Adagrad<norm_coefficient = 0.01, decay_factor = 0.1>(rate, count, x, y, g, k, h, j)
+        c, cv, ch = {domain}.Adam<norm_coefficient_post = 0.02>(rate, count, x, g, k, h)
+        d, dv, dh = {domain}.Adam<alpha = 0.8, norm_coefficient = 0.1>(rate, zero, x, g, k, h)
+        e, ev = {domain}.Momentum<alpha = 0.9, beta = 0.5, norm_coefficient = 0.1, mode = "standard">(rate, count, x, g, k)
+        f, fv = {domain}.Momentum<alpha = 0.9, beta = 0.5, norm_coefficient = 0.0, mode = "nesterov">(rate, zero, x, g, k)""",
+        "a b ah bh c cv ch d dv dh e ev f fv", {"zero": np.array(0, np.int64)}, compute=reference_results, is_onnx=False,
+        rate=np.array(0.1, np.float32), count=np.array(3, np.int64), x=floats(2, 3), y=floats(2, 3, shift=0.5),
+        g=floats(2, 3, scale=0.3), k=floats(2, 3, scale=0.2), h=abs(floats(2, 3, shift=0.1)), j=abs(floats(2, 3)))
+
+
+def features():
+    pool = "ngram_counts = [0, 2], ngram_indexes = [0, 2, 1, 3], pool_int64s = [1, 2, 0, 1, 2, 2], max_skip_count = 1"
+    write("terms", 13, f"""
+        a = TfIdfVectorizer<mode = "TF", min_gram_length = 1, max_gram_length = 2, {pool}>(x)
+        b = TfIdfVectorizer<mode = "IDF", min_gram_length = 2, max_gram_length = 2, {pool}>(x)
+        c = TfIdfVectorizer<mode = "TFIDF", min_gram_length = 1, max_gram_length = 2, weights = [2.0, 3.0, 0.5, 1.5],
+            {pool}>(x)
+        d = TfIdfVectorizer<mode = "IDF", min_gram_length = 1, max_gram_length = 1, weights = [2.0, 3.0, 0.5, 1.5],
+            {pool}>(row)""", "a b c d", x=integers([0, 1, 2, 2, 1, 0, 1], [2, 2, 2, 0, 0, 1, 1]),
+        row=integers(1, 1, 0, 5))
+    write("region_maxima", 13, """
+        a = MaxRoiPool<pooled_shape = [2, 3]>(x, regions)
+        b = MaxRoiPool<pooled_shape = [1, 1], spatial_scale = 0.5>(x, regions)""", "a b", x=floats(2, 2, 6, 5),
+        regions=np.array([[0, 0, 0, 4, 5], [1, 2, 3, 2, 3], [1, -3, 2, 9, 11], [0, 1, 1, 3, 4]], np.float32))
+    write("features", 13, """
+        a = ai.onnx.ml.ArrayFeatureExtractor(x, numbers)
+        b = ai.onnx.ml.Binarizer<threshold = 0.25>(x)""", "a b", x=floats(2, 5), numbers=integers([3, 0, 3]))
+    trees = """n_targets = 2, tree_roots = [0, 2], nodes_modes = uint8[4] {0, 3, 6, 1},
+        nodes_splits = float[4] {0.1, -0.2, 0, 0.5}, nodes_featureids = [0, 1, 2, 1], nodes_truenodeids = [1, 0, 2, 4],
+        nodes_trueleafs = [0, 1, 1, 1], nodes_falsenodeids = [0, 1, 3, 3], nodes_falseleafs = [1, 1, 0, 1],
+        leaf_targetids = [0, 1, 0, 1, 0], leaf_weights = float[5] {1.5, -2, 0.7, 4, -0.3},
+        membership_values = float[4] {-1, 2, 3, nan}"""
+
+    def transformed_here(model, names, inputs):
+        """onnxruntime numbers the transforms of scores in another order than ONNX."""
+        plain = onnx.ModelProto()
+        plain.CopyFrom(model)
+        for node in plain.graph.node:
+            for attribute in [a for a in node.attribute if a.name == "post_transform"]:
+                node.attribute.remove(attribute)
+        a, b, c, d, e = onnxruntime_results(plain, names, inputs)
+        return a, b, c, np.exp(d) / np.exp(d).sum(1, keepdims=True), 1 / (1 + np.exp(-e))
+
+    write("trees", 17, f"""
+        a = ai.onnx.ml.TreeEnsemble<{trees}>(x)
+        b = ai.onnx.ml.TreeEnsemble<{trees}, aggregate_function = 2>(x)
+        c = ai.onnx.ml.TreeEnsemble<{trees}, aggregate_function = 3>(x)
+        d = ai.onnx.ml.TreeEnsemble<{trees}, aggregate_function = 0, post_transform = 1>(x)
+        e = ai.onnx.ml.TreeEnsemble<{trees}, post_transform = 2>(x)""", "a b c d e", compute=transformed_here,
+        x=np.round(floats(7, 3, scale=2)))
+
+
+def flexible_attention():
+    write("flexible_attention", 26, """
+        a = ai.onnx.preview.FlexAttention(q, k, v)
+        b = ai.onnx.preview.FlexAttention<scale = 0.3, score_mod = capped (float[B,H,L,S] s) => (float[B,H,L,S] t) {
+            u = Tanh(s)
+            t = Add(u, u)
+        }, prob_mod = halved (float[B,H,L,S] p) => (float[B,H,L,S] r) {
+            half = Constant<value_float = 0.5>()
+            r = Mul(p, half)
+        }>(q, k, v)
+        c = ai.onnx.preview.FlexAttention<score_mod = causal (float[B,H,L,S] s) => (float[B,H,L,S] t) {
+            zero = Constant<value_int = 0>()
+            least = Constant<value_float = -inf>()
+            shape = Shape(s)
+            ones = ConstantOfShape<value = float[1] {1}>(shape)
+            seen = Trilu<upper = 0>(ones, zero)
+            isseen = Cast<to = 9>(seen)
+            t = Where(isseen, s, least)
+        }>(q, k, v)""", "a b c", compute=reference_results, q=floats(2, 4, 3, 4), k=floats(2, 2, 3, 4, shift=0.2),
+        v=floats(2, 2, 3, 5))
+
+
 def quantization():
     byte = lambda *values: np.array(values, np.uint8)
     number = lambda value: np.array(value, np.float32)
@@ -576,8 +668,53 @@ def runtime():
         first=integers(2))
 
 
+def group_query_attention():
+    """Two of four query heads share a head of keys; a cache of five keys of which the samples have five and three."""
+    attention = "com.microsoft.GroupQueryAttention<num_heads = 4, kv_num_heads = 2"
+    number = lambda *values: np.array(values, np.int32)
+    write("group_query_attention", 17, f"""
+        a, ak, av = {attention}>(query, key, value, , , lengths, three)
+        b = {attention}, softcap = 0.7, scale = 0.2>(query, key, value, , , lengths, three)
+        c = {attention}, do_rotary = 1, local_window_size = 2>(query, key, value, , , lengths, three, cos, sin)
+        d = {attention}, do_rotary = 1, rotary_interleaved = 1>(packed, , , , , lengths, three, cos, sin, positions)
+        e = {attention}>(query, key, value, , , lengths, three, , , , added, sink)
+        f = {attention}, smooth_softmax = 1>(query, key, value, , , lengths, three)
+        h, hk, hv = {attention}, do_rotary = 1>(next, new, new, past, past, filled, six, cos, sin)
+        i, ik, iv = {attention}, local_window_size = 3>(next, new, new, past, past, filled, six)
+        j = {attention}, causal = 0>(query, key, value, , , lengths, three)""", "a ak av b c d e f h hk hv i j ik iv",
+        {"three": number(3), "six": number(6), "cos": np.cos(floats(8, 8, scale=3)), "sin": np.sin(floats(8, 8, scale=3)),
+         "added": floats(1, 4, 3, 3), "sink": floats(4)},
+        query=floats(2, 3, 64), key=floats(2, 3, 32, shift=0.1), value=floats(2, 3, 32, scale=0.5), lengths=number(2, 2),
+        packed=floats(2, 3, 128), positions=integers([2, 3, 4], [2, 3, 4]), next=floats(2, 1, 64, shift=0.2),
+        new=floats(2, 1, 32, scale=0.7), past=floats(2, 2, 5, 16), filled=number(5, 3))
+
+    def separately_normalized(model, names, inputs):
+        """onnxruntime has no normalisation of heads inside of the attention, but one that can stand before it."""
+        split = onnx.parser.parse_model("""<ir_version: 7, opset_import: ["" : 17, "com.microsoft" : 1]>
+            g (float[2,3,64] query, float[2,3,32] key, int32[2] lengths) => (float[2,3,64] a) {
+                q4 = Reshape(query, split4)
+                k4 = Reshape(key, split2)
+                qn = SimplifiedLayerNormalization<epsilon = 0.01>(q4, qw)
+                kn = SimplifiedLayerNormalization<epsilon = 0.02>(k4, kw)
+                q = Reshape(qn, joined4)
+                k = Reshape(kn, joined2)
+                a = com.microsoft.GroupQueryAttention<num_heads = 4, kv_num_heads = 2>(q, k, key, , , lengths, three) }""")
+        split.graph.initializer.extend(model.graph.initializer)
+        for key, shape in {"split4": [2, 3, 4, 16], "split2": [2, 3, 2, 16], "joined4": [2, 3, 64],
+                           "joined2": [2, 3, 32]}.items():
+            split.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), key))
+        return onnxruntime_results(split, names, inputs)
+
+    write("group_query_attention_of_normalized_heads", 17, f"""
+        a = {attention}, q_norm_epsilon = 0.01, k_norm_epsilon = 0.02>(
+            query, key, key, , , lengths, three, , , , , , , , qw, kw)""", "a",
+        {"three": number(3), "qw": floats(16, shift=1), "kw": floats(16, shift=-1)}, compute=separately_normalized,
+        query=floats(2, 3, 64), key=floats(2, 3, 32, shift=0.1), lengths=number(2, 2))
+
+
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
     for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences,
-                   control_flow, resampling, transposed_convolutions, contractions, planes, signals, quantization, runtime):
+                   control_flow, resampling, transposed_convolutions, contractions, planes, signals, transforms_of_many_lengths,
+                   quantization, runtime, group_query_attention, optimizers, features, flexible_attention):
         family()

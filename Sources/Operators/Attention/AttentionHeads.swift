@@ -8,6 +8,12 @@ struct AttentionHeads {
     let key: Int
     private let isSplit: Bool
 
+    /// Heads that lie side by side in the features.
+    init(query: Int, key: Int) {
+        (self.query, self.key) = (query, key)
+        isSplit = false
+    }
+
     init(_ node: Expansion) throws(GraphError) {
         let shapes = [node.shape(try node.input(0)), node.shape(try node.input(1)), node.shape(try node.input(2))]
         guard Set(shapes.map(\.count)).count == 1, [3, 4].contains(shapes[0].count) else {

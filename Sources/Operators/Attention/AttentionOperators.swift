@@ -51,7 +51,7 @@ enum AttentionOperators {
     }
 
     /// cap tanh(scores / cap); the scores themselves for a cap of 0.
-    private static func softcapped(_ scores: ValueID, _ cap: Float, in node: inout Expansion) throws(GraphError)
+    static func softcapped(_ scores: ValueID, _ cap: Float, in node: inout Expansion) throws(GraphError)
         -> ValueID
     {
         guard cap >= 0 else { throw .invalid("attribute softcap = \(cap) is negative") }

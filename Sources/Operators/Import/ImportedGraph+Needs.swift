@@ -1,8 +1,11 @@
 extension ImportedNode {
     /// The graphs that the node holds as attributes.
-    var bodies: [ImportedGraph] {
+    public var bodies: [ImportedGraph] {
         attributes.sorted { $0.key < $1.key }.compactMap { if case .graph(let body) = $0.value { body } else { nil } }
     }
+
+    /// The node and those of the graphs inside it.
+    public var withBodies: [ImportedNode] { [self] + bodies.flatMap(\.nodesWithBodies) }
 
     /// Names that the graphs inside the node read from around them.
     public var capturedNames: Set<String> {
@@ -21,6 +24,9 @@ extension ImportedNode {
 }
 
 extension ImportedGraph {
+    /// The nodes, each followed by those of the graphs inside it.
+    public var nodesWithBodies: [ImportedNode] { nodes.flatMap(\.withBodies) }
+
     /// The nodes that reach an output, in order.
     var neededNodes: [ImportedNode] {
         var names = Set(outputs.map(\.name))

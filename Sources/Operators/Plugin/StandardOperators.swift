@@ -45,6 +45,11 @@ extension OperatorRegistry {
         registry.register(FusedProductOperators.all)
         registry.register(FusedNormalizationOperators.all)
         registry.register(FusedAttentionOperators.all)
+        registry.register(GroupQueryAttention.all)
+        registry.register(RegionMaximumOperator.all)
+        registry.register(TermCountingOperator.all)
+        registry.register(OptimizerOperators.all)
+        registry.register(FeatureOperators.all)
         return registry
     }()
 }

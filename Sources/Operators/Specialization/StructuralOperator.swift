@@ -1,8 +1,8 @@
 import TensorGraph
 
-/// ONNX operators that decide what is computed rather than compute: control flow, and sequences and optionals of tensors.
-/// They leave no node of their own in a graph.
-enum StructuralOperator: String {
+/// ONNX operators that decide what is computed rather than compute: control flow, functions given as graphs, and
+/// sequences and optionals of tensors. They leave no node of their own in a graph.
+enum StructuralOperator: String, CaseIterable {
     case conditional = "If"
     case loop = "Loop"
     case scan = "Scan"
@@ -18,21 +18,22 @@ enum StructuralOperator: String {
     case optional = "Optional"
     case optionalHasElement = "OptionalHasElement"
     case optionalGetElement = "OptionalGetElement"
+    case flexAttention = "FlexAttention"
 
     init?(_ node: ImportedNode) {
-        guard node.domain.isEmpty || node.domain == "ai.onnx" else { return nil }
         self.init(rawValue: node.operatorType)
+        guard domain == (node.domain == "ai.onnx" ? "" : node.domain) else { return nil }
     }
+
+    var domain: String { self == .flexAttention ? "ai.onnx.preview" : "" }
 }
 
 extension OperatorRegistry {
     /// Nodes whose operator nobody registered, in graph order, with those of the graphs inside nodes.
     public func unsupportedNodes(in graph: ImportedGraph) -> [ImportedNode] {
-        graph.nodes.flatMap { node -> [ImportedNode] in
-            let isKnown =
-                StructuralOperator(node) != nil
-                || plugin(domain: node.domain, operatorType: node.operatorType, version: node.opsetVersion) != nil
-            return (isKnown ? [] : [node]) + node.bodies.flatMap(unsupportedNodes(in:))
+        graph.nodesWithBodies.filter { node in
+            StructuralOperator(node) == nil
+                && plugin(domain: node.domain, operatorType: node.operatorType, version: node.opsetVersion) == nil
         }
     }
 }
@@ -46,6 +47,7 @@ extension NodeExpander {
         case .loop: try loop(node, inputs, scope, path)
         case .scan: try scan(node, inputs, scope, path)
         case .sequenceMap: try sequenceMap(node, inputs, scope, path)
+        case .flexAttention: try flexAttention(node, inputs, scope, path)
         case .optional:
             [.optional(inputs.first ?? nil)]
         case .optionalHasElement:
