@@ -216,3 +216,23 @@ func expandedDeterminant(_ rows: [[Double]]) -> Double {
         return sum + (column % 2 == 0 ? 1 : -1) * first[column] * expandedDeterminant(minor)
     }
 }
+
+/// The sum over all entries for each one, by the definition of the discrete Fourier transform.
+func fourierTransform(_ operation: FourierTransform, _ shape: [Int]) -> ReferenceRule {
+    let length = shape[shape.count - 2]
+    let sign: Double = operation.isConjugate ? 1 : -1
+    return { values in
+        var result = [Double](repeating: 0, count: values[0].count)
+        for start in stride(from: 0, to: values[0].count, by: 2 * length) {
+            for k in 0..<length {
+                for j in 0..<length {
+                    let angle = sign * 2 * Double.pi * Double(j * k % length) / Double(length)
+                    let (real, imaginary) = (values[0][start + 2 * j], values[0][start + 2 * j + 1])
+                    result[start + 2 * k] += real * cos(angle) - imaginary * sin(angle)
+                    result[start + 2 * k + 1] += real * sin(angle) + imaginary * cos(angle)
+                }
+            }
+        }
+        return [result]
+    }
+}

@@ -109,6 +109,7 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
     case let operation as TupleScattering:
         return scattering(
             operation.reduction, tuplePlaces(shapes[0], shapes[1], shapes[2], operation.sharedAxes))
+    case let operation as FourierTransform: return fourierTransform(operation, shapes[0])
     case let operation as TopSelection: return topSelection(operation, shapes[0])
     default: preconditionFailure("\(operation) has no definition here")
     }

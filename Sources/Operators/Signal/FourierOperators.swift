@@ -1,7 +1,7 @@
-import Foundation
+import Kernels
 import TensorGraph
 
-/// ONNX `DFT` and `STFT`: products with a matrix of sines and cosines.
+/// ONNX `DFT` and `STFT`.
 enum FourierOperators {
     static let all: [any OperatorPlugin] = [
         StandardOperator("DFT", since: 17, structuralInputs: [1]) { node throws(GraphError) in
@@ -24,27 +24,59 @@ enum FourierOperators {
         }
         let entries = isInverse && isOneSided ? 2 * (shape[axis] - 1) : shape[axis]
         let length = try node.constantInts(1, "dft_length")?.first ?? entries
-        let matrix = try FourierMatrix(
-            entries: shape[axis], parts: parts, length: length, isInverse: isInverse, isOneSided: isOneSided)
-        return [try transformed(x, axis: axis, matrix, in: &node)]
+        guard length > 0 else { throw .invalid("a transform of length \(length)") }
+        try CheckedSize.check(shape.dropLast() + [length])
+        // The transformed axis stands in front of the parts.
+        var order = (0..<shape.count - 1).filter { $0 != axis }
+        order += [axis, shape.count - 1]
+        let rows = try node.builder.transpose(x, order)
+        let result =
+            isInverse
+            ? try inverse(rows, length, isOneSided, in: &node) : try forward(rows, length, isOneSided, in: &node)
+        return [try node.builder.transpose(result, order.indices.map { order.firstIndex(of: $0)! })]
     }
 
-    private static func transformed(_ x: ValueID, axis: Int, _ matrix: FourierMatrix, in node: inout Expansion)
+    /// Rows [.., n, 1 or 2] to [.., length, 2] or, one-sided, [.., length / 2 + 1, 2].
+    private static func forward(_ rows: ValueID, _ length: Int, _ isOneSided: Bool, in node: inout Expansion)
         throws(GraphError) -> ValueID
     {
-        let shape = node.shape(x)
-        let last = shape.count - 1
-        let others = (0..<last).filter { $0 != axis }
-        let order = others + [axis, last]
-        let rows = try node.builder.view(
-            try node.builder.transpose(x, order), others.map { shape[$0] } + [shape[axis] * shape[last]])
-        // A vector alone is a matrix of one row.
-        let lead = others.isEmpty ? [1] : others.map { shape[$0] }
-        let product = try node.builder.matmul(
-            try node.builder.view(rows, lead + [shape[axis] * shape[last]]), node.constant(try matrix.constant()))
-        let result = try node.builder.view(
-            product, others.map { shape[$0] } + [matrix.outputs, matrix.outputParts])
-        return try node.builder.transpose(result, order.indices.map { order.firstIndex(of: $0)! })
+        let result = try node.emit(
+            FourierTransform(isConjugate: false), try fitted(rows, length, length, in: &node))
+        if !isOneSided { return result }
+        return try node.builder.slice(result, axis: node.shape(result).count - 2, 0..<length / 2 + 1)
+    }
+
+    /// Rows [.., n, 1 or 2] to [.., length, 2] or, from half a spectrum, [.., length, 1].
+    private static func inverse(_ rows: ValueID, _ length: Int, _ isOneSided: Bool, in node: inout Expansion)
+        throws(GraphError) -> ValueID
+    {
+        let axis = node.shape(rows).count - 2
+        var spectrum = try node.builder.unary(.affine(scale: 1 / Float(length), offset: 0), rows)
+        if isOneSided {
+            // The result is real; what has a mirror image in the other half counts twice.
+            let weights = (0..<node.shape(rows)[axis]).map { Float($0 == 0 || 2 * $0 == length ? 1 : 2) }
+            spectrum = try node.builder.multiply(
+                spectrum, node.constant(Constant(weights, shape: [weights.count, 1])))
+        }
+        let kept = isOneSided ? length / 2 + 1 : length
+        let result = try node.emit(
+            FourierTransform(isConjugate: true), try fitted(spectrum, kept, length, in: &node))
+        return isOneSided ? try node.builder.slice(result, axis: axis + 1, 0..<1) : result
+    }
+
+    /// The first `kept` entries of each row, followed by zeros up to `length`, as complex numbers: [.., length, 2].
+    private static func fitted(_ rows: ValueID, _ kept: Int, _ length: Int, in node: inout Expansion)
+        throws(GraphError) -> ValueID
+    {
+        let shape = node.shape(rows)
+        let axis = shape.count - 2
+        let used = min(kept, shape[axis])
+        let cut = try node.builder.slice(rows, axis: axis, 0..<used)
+        var after = shape.map { _ in 0 }
+        after[axis] = length - used
+        after[axis + 1] = 2 - shape[axis + 1]
+        if after.allSatisfy({ $0 == 0 }) { return cut }
+        return try node.emit(Padding(mode: nil, before: shape.map { _ in 0 }, after: after), cut, node.scalar(0))
     }
 
     /// Frames of the signal [batch, length, 1 or 2], weighted by a window, each transformed.
@@ -71,63 +103,6 @@ enum FourierOperators {
         var framed = try node.emit(
             Gathering(axis: 1), signal, node.constant(Constant(places, shape: [frames, length])))
         if let window { framed = try node.builder.multiply(framed, try node.builder.view(window, [length, 1])) }
-        let matrix = try FourierMatrix(
-            entries: length, parts: shape[2], length: length, isInverse: false,
-            isOneSided: try node.flag("onesided", default: true))
-        return [try transformed(framed, axis: 2, matrix, in: &node)]
-    }
-}
-
-/// The discrete Fourier transform of `entries` numbers, cut or filled up with zeros to `length`, as a real matrix from
-/// (entry, part) to (output, part).
-private struct FourierMatrix {
-    let entries: Int
-    let parts: Int
-    let length: Int
-    let isInverse: Bool
-    /// Whether only the first half of the spectrum is computed, or given to the inverse.
-    let isOneSided: Bool
-
-    init(entries: Int, parts: Int, length: Int, isInverse: Bool, isOneSided: Bool) throws(GraphError) {
-        guard length > 0 else { throw .invalid("a transform of length \(length)") }
-        self.entries = entries
-        self.parts = parts
-        self.length = length
-        self.isInverse = isInverse
-        self.isOneSided = isOneSided
-    }
-
-    var outputs: Int { isOneSided && !isInverse ? length / 2 + 1 : length }
-    /// The inverse of half a spectrum is real.
-    var outputParts: Int { isOneSided && isInverse ? 1 : 2 }
-
-    func constant() throws(GraphError) -> Constant {
-        let shape = [entries * parts, outputs * outputParts]
-        try CheckedSize.checkConstant(shape)
-        var matrix = [Float](repeating: 0, count: shape.elementCount)
-        let used = min(entries, isOneSided && isInverse ? length / 2 + 1 : length)
-        for entry in 0..<used {
-            for output in 0..<outputs {
-                // Reduced before it is multiplied, so that long transforms stay exact.
-                let angle = 2 * Double.pi * Double(entry * output % length) / Double(length)
-                let (real, imaginary) = (cos(angle) * scale(entry), (isInverse ? 1 : -1) * sin(angle) * scale(entry))
-                // (a + ib)(real + i imaginary)
-                let terms = [[real, imaginary], [-imaginary, real]]
-                for part in 0..<parts {
-                    for outputPart in 0..<outputParts {
-                        let place = (entry * parts + part) * shape[1] + output * outputParts + outputPart
-                        matrix[place] = Float(terms[part][outputPart])
-                    }
-                }
-            }
-        }
-        return Constant(matrix, shape: shape)
-    }
-
-    /// The inverse is divided by its length; of half a spectrum, what has a mirror image counts twice.
-    private func scale(_ entry: Int) -> Double {
-        guard isInverse else { return 1 }
-        let hasMirror = isOneSided && entry > 0 && 2 * entry != length
-        return (hasMirror ? 2 : 1) / Double(length)
+        return [try forward(framed, length, try node.flag("onesided", default: true), in: &node)]
     }
 }
