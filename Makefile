@@ -2,7 +2,7 @@
 SWIFT_TEST = swift test -c release -Xswiftc -enable-testing
 SOURCES = Sources Tests Package.swift
 
-.PHONY: help setup build library wheel demo test test-python kill-trials bench bench-peers conformance proto format lint
+.PHONY: help setup build library wheel demo test test-python kill-trials bench bench-peers conformance operators-table proto format lint
 
 help:
 	@echo "make setup         install the Debian packages that the build needs (root or sudo)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench         time private training beside ordinary training, every clipping mode"
 	@echo "make bench-peers   time private training beside PyTorch, Opacus and fastDP"
 	@echo "make conformance   run the tests of an installed onnx package: ONNX=<its folder>"
+	@echo "make operators-table   write docs/operators.md anew from the registry"
 	@echo "make proto         generate the C code for ONNX files anew"
 	@echo "make format        format the Swift sources; make lint only checks them"
 
@@ -60,6 +61,9 @@ conformance: setup
 	@test -n "$(ONNX)" || { echo "usage: make conformance ONNX=.../site-packages/onnx" >&2; exit 64; }
 	swift build -c release --product onnx-conformance
 	.build/release/onnx-conformance "$(ONNX)" --expect Conformance/expected.txt
+
+operators-table: setup
+	DPONNX_WRITE_OPERATORS=1 $(SWIFT_TEST) --filter OperatorTableTests
 
 # The generated C is committed; run this after editing the schema.
 proto:

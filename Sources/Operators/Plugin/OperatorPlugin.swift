@@ -28,6 +28,10 @@ public protocol OperatorPlugin: Sendable {
     /// number computed from the batch size would make one sample's result depend on the presence of others.
     var structuralInputs: Set<Int> { get }
 
+    /// What training makes of the operator, for the table of operators. By default what is known of the standard operator
+    /// of that type, and of others that gradients flow through them.
+    var trainingSupport: TrainingSupport { get }
+
     /// Emits the node's computation and returns its outputs, in the order of the node's outputs. Trailing outputs that
     /// the node does not name may be left out.
     /// - Throws: `GraphError` `invalid` for a node that breaks the operator's rules, `unsupported` for a use that is
