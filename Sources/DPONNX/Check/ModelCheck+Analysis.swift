@@ -132,7 +132,7 @@ private struct Analysis {
     }
 
     mutating func add(_ error: GraphError) {
-        let node = model.graph.nodes.first { "\($0.origin)" == error.place }
+        let node = model.graph.nodesWithBodies.first { "\($0.origin)" == error.place }
         if error.kind == .mixesSamples { check.samplesAreIndependent = false }
         check.problems.append(
             ModelCheck.Problem(
@@ -144,7 +144,8 @@ private struct Analysis {
         var check = check
         let scopes = ModuleScopes(model.graph)
         for index in check.problems.indices {
-            let node = model.graph.nodes.firstIndex { $0.origin.name == check.problems[index].node }
+            let blamed = check.problems[index].node
+            let node = model.graph.nodes.firstIndex { $0.withBodies.contains { $0.origin.name == blamed } }
             check.problems[index].module = node.flatMap { scopes[$0] }.flatMap { $0.isEmpty ? nil : $0 }
         }
         check.operators = operatorRows()
@@ -158,10 +159,11 @@ private struct Analysis {
     private func operatorRows() -> [ModelCheck.OperatorRow] {
         let unsupported = Set(model.unsupportedNodes.map(\.origin))
         let blamed = Set(check.problems.compactMap(\.node))
-        return Dictionary(grouping: model.graph.nodes, by: \.operatorType).map { type, nodes in
+        return Dictionary(grouping: model.graph.nodesWithBodies, by: \.operatorType).map { type, nodes in
             func support(_ needed: Set<Origin>) -> ModelCheck.Support {
                 guard isExpanded else { return .unknown }
-                let concerned = nodes.map(\.origin).filter(needed.contains)
+                // A node with graphs does what the nodes in them do.
+                let concerned = nodes.flatMap { $0.withBodies.map(\.origin) }.filter(needed.contains)
                 if concerned.isEmpty { return step == nil && needed.isEmpty ? .unknown : .notNeeded }
                 if step != nil { return .yes }
                 return concerned.contains { blamed.contains($0.name) } ? .no : .unknown

@@ -10,7 +10,7 @@ public struct ModelCheck: Sendable {
         case unknown
     }
 
-    /// All nodes of one operator type.
+    /// All nodes of one operator type, those in the graphs inside nodes included.
     public struct OperatorRow: Sendable, Hashable {
         public var operatorType: String
         public var count: Int
@@ -46,7 +46,7 @@ public struct ModelCheck: Sendable {
 
     public internal(set) var operators: [OperatorRow] = []
     public internal(set) var parameters: [ParameterRow] = []
-    /// Nodes of the main graph, in graph order.
+    /// All nodes in graph order, those of the graphs inside a node in front of it.
     public internal(set) var nodes: [NodeRow] = []
     public internal(set) var problems: [Problem] = []
     /// Nil if it could not be found out.

@@ -32,6 +32,8 @@ public struct ModelImporter {
         var isFunction = false
         /// Whether nodes here are inside a subgraph, which the file's main graph does not list.
         var isNested = false
+        /// The node and attribute that hold the subgraph, in front of the names of nodes that the file leaves unnamed.
+        var place = ""
         /// The call in the main graph that is being inlined, and its inputs by the body's names for them.
         var call: (node: FileNode, inputs: [String: Int?])?
 
@@ -39,10 +41,11 @@ public struct ModelImporter {
             name.isEmpty || !isFunction ? name : renaming[name] ?? prefix + name
         }
 
-        /// The same names seen from inside a subgraph.
-        var nested: Scope {
+        /// The same names seen from inside the subgraph of a node's attribute.
+        func nested(in node: String, _ attribute: String) -> Scope {
             var copy = self
             copy.isNested = true
+            copy.place = "\(node)/\(attribute)/"
             return copy
         }
 
@@ -154,9 +157,9 @@ public struct ModelImporter {
     }
 
     private func importNode(_ node: ONNXNode, _ number: Int, _ scope: Scope, into nodes: inout [ImportedNode]) throws {
-        let name = node.name.isEmpty ? "\(node.opType)_\(number)" : node.name
+        let name = node.name.isEmpty ? "\(scope.place)\(node.opType)_\(number)" : node.name
         var attributes: [String: AttributeValue] = [:]
-        for attribute in node.attributes { attributes[attribute.name] = try value(of: attribute, scope) }
+        for attribute in node.attributes { attributes[attribute.name] = try value(of: attribute, in: name, scope) }
         var metadata: [String: String] = [:]
         for entry in node.metadata { metadata[entry.key] = entry.value }
         let place = place(of: node, number, metadata, scope)
@@ -185,7 +188,7 @@ public struct ModelImporter {
         var inner = Scope(opsets: scope.opsets, prefix: name + "/", isFunction: true, isNested: scope.isNested)
         for entry in function.opsetImports { inner.opsets[entry.domain] = entry.version }
         for attribute in function.attributeDefaults {
-            inner.attributes[attribute.name] = try value(of: attribute, inner)
+            inner.attributes[attribute.name] = try value(of: attribute, in: "", inner)
         }
         inner.attributes.merge(attributes) { _, given in given }
         if let place {
@@ -211,7 +214,7 @@ public struct ModelImporter {
         for (number, node) in function.nodes.enumerated() { try importNode(node, number, inner, into: &nodes) }
     }
 
-    private func value(of attribute: ONNXAttribute, _ scope: Scope) throws -> AttributeValue? {
+    private func value(of attribute: ONNXAttribute, in node: String, _ scope: Scope) throws -> AttributeValue? {
         switch attribute.value {
         case .int(let value): .int(Int(value))
         case .float(let value): .float(value)
@@ -221,7 +224,7 @@ public struct ModelImporter {
         case .strings(let values): .strings(values)
         case .tensor(let tensor) where tensor.elementType.storage == nil: .unread
         case .tensor(let tensor): try .tensor(tensor.constant(), originalType: tensor.elementType)
-        case .graph(let graph): try .graph(importGraph(graph, scope.nested))
+        case .graph(let graph): try .graph(importGraph(graph, scope.nested(in: node, attribute.name)))
         case .reference(let name): scope.attributes[name]
         case .sparseTensor, .type, .tensors, .graphs, .sparseTensors, .types: .unread
         }
