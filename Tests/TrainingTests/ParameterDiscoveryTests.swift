@@ -151,6 +151,34 @@ import Testing
         }
     }
 
+    /// What ONNX Runtime's optimiser joins has weights whatever their names, and scales and angles that are none.
+    @Test func joinedOperatorsAreSeenThrough() throws {
+        func finding(_ shape: [Int], _ type: String, _ inputs: [String]) throws -> ParameterFinding {
+            let tensor = ParameterModels.tensor("onnx::MatMul_7", shape, ParameterModels.irregular(shape))
+            let graph = ParameterModels.graph([tensor], [(type, "", inputs, ["y"])], domain: "com.microsoft")
+            return try ParameterDiscovery.findings(in: graph)[0]
+        }
+        let w = "onnx::MatMul_7"
+        for (shape, type, inputs, role) in [
+            ([4, 4], "FusedMatMul", ["x", w], ParameterFinding.Role.weight),
+            ([4, 12], "Attention", ["x", w], .weight),
+            ([12], "Attention", ["x", "k", w], .bias), ([4], "BiasGelu", ["x", w], .bias),
+            ([4], "SkipLayerNormalization", ["x", "x", w, "k"], .normalizationScale),
+            ([4], "SkipLayerNormalization", ["x", "x", "k", w], .normalizationBias),
+            ([4], "SkipSimplifiedLayerNormalization", ["x", "x", w], .normalizationScale),
+            ([5, 4], "EmbedLayerNormalization", ["x", "x", w, "k", "k", "k", "k"], .table),
+        ] as [([Int], String, [String], ParameterFinding.Role)] {
+            let found = try finding(shape, type, inputs)
+            #expect(found.isParameter, "\(type): \(found.reason)")
+            #expect(found.role == role, "\(type)")
+        }
+        let angles = ["x", "x", "x", "", "", "k", "k", w, "k"]
+        #expect(try finding([8, 2], "GroupQueryAttention", angles).reason == "sets how GroupQueryAttention works")
+        let scales = ["x", "k", w]
+        #expect(
+            try finding([4, 2], "MatMulNBits", scales).reason == "belongs to quantized numbers (MatMulNBits)")
+    }
+
     /// Sines beside cosines, the padding token's row zeroed: no recurrence over the positions holds there.
     @Test func tablesOfPositionsMayHaveAPaddingRow() throws {
         var values: [Float] = []

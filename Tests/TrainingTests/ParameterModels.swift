@@ -33,14 +33,15 @@ enum ParameterModels {
     /// A graph of nodes given as (type, name, inputs, outputs) in the order of the file, from input `x` to output `y`.
     static func graph(
         _ tensors: [ImportedGraph.Initializer], _ nodes: [(String, String, [String], [String])], producer: String = "",
-        attributes: [String: [String: AttributeValue]] = [:]
+        domain: String = "", attributes: [String: [String: AttributeValue]] = [:]
     ) -> ImportedGraph {
         let port = { (name: String) in ImportedGraph.Port(name: name, dataType: .float32, dimensions: nil) }
         return ImportedGraph(
             name: "test", inputs: [port("x")], outputs: [port("y")], initializers: tensors,
             nodes: nodes.enumerated().map { position, node in
                 ImportedNode(
-                    name: node.1, operatorType: node.0, opsetVersion: 20, inputs: node.2, outputs: node.3,
+                    name: node.1, domain: domain, operatorType: node.0, opsetVersion: 20, inputs: node.2,
+                    outputs: node.3,
                     attributes: attributes[node.1] ?? [:],
                     fileNode: FileNode(position: position, name: node.1, inputs: node.2.indices.map { $0 }))
             }, exporter: Exporter(producer: producer))

@@ -86,7 +86,8 @@ extension GraphIndex {
 
     /// The role that operator and input alone decide.
     private static func fixedRole(_ input: Int, of node: ImportedNode) -> TensorRole? {
-        switch (node.operatorType, input) {
+        if let role = TensorRole(runtimeInput: input, of: node) { return role }
+        return switch (node.operatorType, input) {
         case ("MatMul", _), ("Einsum", _), ("Gemm", 0...1), ("Conv", 1), ("ConvTranspose", 1), ("DeformConv", 1),
             ("LSTM", 1...2), ("LSTM", 7), ("GRU", 1...2), ("RNN", 1...2):
             .weight
