@@ -9,7 +9,7 @@ import Testing
     static let folder = Bundle.module.resourceURL!.appendingPathComponent("NodeTests").path
     static let tests = (try? NodeTest.all(below: folder)) ?? []
 
-    @Test func areFound() { #expect(Self.tests.count == 62) }
+    @Test func areFound() { #expect(Self.tests.count == 63) }
 
     @Test(arguments: tests, [1, 3])
     func pass(_ test: NodeTest, threads: Int) {

@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 ROOT = pathlib.Path(__file__).parent / "NodeTests"
 TYPES = {"float32": "float", "float64": "double", "float16": "float16", "int64": "int64", "int32": "int32", "bool": "bool",
-         "int8": "int8", "uint8": "uint8"}
+         "int8": "int8", "uint8": "uint8", "uint16": "uint16"}
 DOMAINS = {"com.microsoft": 1, "ai.onnx.ml": 5, "ai.onnx.preview": 1, "ai.onnx.preview.training": 1}
 
 
@@ -527,6 +527,25 @@ def transforms_of_many_lengths():
         atol=2e-5, x=floats(2, 30, 1), z=floats(2, 30, 2))
 
 
+def quantized_products():
+    bytes_of = lambda *shape: (np.arange(np.prod(shape)) * 37 % 256).reshape(shape).astype(np.uint8)
+    product = "com.microsoft.MatMulNBits<K = 40, N = 3, block_size = 16"
+    write("quantized_products", 17, f"""
+        a = {product}, bits = 4>(x, four, scales)
+        b = {product}, bits = 4>(x, four, scales, zeros, , bias)
+        c = {product}, bits = 8>(x, eight, scales)
+        d = {product}, bits = 4>(x, four, scales, middles)
+        e = com.microsoft.MatMulIntegerToFloat(levels, columns, s, t, z, y, bias)
+        f = com.microsoft.DynamicQuantizeMatMul(x, wide, t, y, bias)
+        h = com.microsoft.QuantizeLinear(x, s, z16)
+        i = com.microsoft.DequantizeLinear(h, s, z16)""", "a b c d e f i",
+        {"four": bytes_of(3, 3, 8), "eight": bytes_of(3, 3, 16), "scales": floats(9, scale=0.1, shift=0.2),
+         "zeros": bytes_of(6), "middles": floats(9, scale=4, shift=7), "bias": floats(3), "columns": bytes_of(5, 3),
+         "wide": bytes_of(40, 3), "s": np.array(0.02, np.float32), "t": floats(3, scale=0.01, shift=0.02),
+         "z": np.array(7, np.uint8), "y": bytes_of(3), "z16": np.array(300, np.uint16)},
+        atol=1e-4, x=floats(2, 2, 40), levels=bytes_of(4, 5))
+
+
 def optimizers():
     domain = "ai.onnx.preview.training"
     write("optimizers", 17, f"""
@@ -716,5 +735,5 @@ if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
     for family in (elementwise, broadcasting, reductions, layout, indexing, layers, attention, rotations, recurrences,
                    control_flow, resampling, transposed_convolutions, contractions, planes, signals, transforms_of_many_lengths,
-                   quantization, runtime, group_query_attention, optimizers, features, flexible_attention):
+                   quantization, runtime, group_query_attention, quantized_products, optimizers, features, flexible_attention):
         family()

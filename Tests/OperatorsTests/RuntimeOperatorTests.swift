@@ -53,6 +53,13 @@ import Testing
             runtime("Attention", attention + [nil, nil, floats(1, 2, 3, 3, seed: 9)], heads),
             runtime("MultiHeadAttention", [x, skip, skip, floats(12, seed: 8), mask], heads),
             runtime("MultiHeadAttention", [floats(2, 3, 2, 3, 2, seed: 8)], causal),
+            OperatorCase(
+                name: "four bits", operatorType: "MatMulNBits", opset: 1, domain: "com.microsoft",
+                inputs: [
+                    floats(2, 2, 20, seed: 1), Constant((0..<48).map { Int64($0 * 37 % 256) }, shape: [3, 2, 8]),
+                    floats(6, seed: 2), Constant([0x73, 0x92, 0x58] as [Int64]), nil, floats(3, seed: 3),
+                ],
+                attributes: ["K": .int(20), "N": .int(3), "block_size": .int(16)], constants: [1, 3]),
             runtime(
                 "RotaryEmbedding",
                 [
@@ -137,6 +144,9 @@ import Testing
     // MARK: Refusals
 
     @Test(arguments: [
+        runtime(
+            "MatMulNBits", [floats(1, 16, seed: 1), Constant([Int64](repeating: 0, count: 8), shape: [1, 1, 8])],
+            ["K": .int(16), "N": .int(1), "block_size": .int(16)]),
         runtime(
             "Attention", [floats(1, 2, 4, seed: 1), floats(4, 12, seed: 2)],
             ["num_heads": .int(2), "do_rotary": .int(1)]),

@@ -44,6 +44,7 @@ extension OperatorRegistry {
         registry.register(LinearAttention.all)
         registry.register(FusedProductOperators.all)
         registry.register(FusedNormalizationOperators.all)
+        registry.register(QuantizedProductOperators.all)
         registry.register(FusedAttentionOperators.all)
         registry.register(GroupQueryAttention.all)
         registry.register(RegionMaximumOperator.all)

@@ -45,10 +45,10 @@ enum StandardTrainingSupport {
                 "draws random numbers",
                 "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial")
             + labelled("is constant between its steps", "Floor Ceil Round Sign Hardmax TreeEnsemble")
-            + labelled("rounds to integers; to a float type it is a Cast", "QuantizeLinear")
             + labelled(
-                "rounds to integers; train before quantizing",
-                "DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv"))
+                "rounds; train before quantizing",
+                "QuantizeLinear DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv "
+                    + "MatMulIntegerToFloat DynamicQuantizeMatMul"))
 
     private static let rules = Dictionary(
         uniqueKeysWithValues:

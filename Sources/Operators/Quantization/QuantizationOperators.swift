@@ -19,6 +19,15 @@ enum QuantizationOperators {
             ]
         }
         + [StandardOperator("DynamicQuantizeLinear", since: 11, expand: dynamicQuantizeLinear)]
+        // ONNX Runtime's own, for types that the model's operator set does not have.
+        + [
+            StandardOperator("QuantizeLinear", since: 1, domain: "com.microsoft") { node throws(GraphError) in
+                [try quantizeLinear(&node)]
+            },
+            StandardOperator("DequantizeLinear", since: 1, domain: "com.microsoft") { node throws(GraphError) in
+                [try dequantizeLinear(&node)]
+            },
+        ]
 
     // MARK: Operators
 
@@ -65,7 +74,14 @@ enum QuantizationOperators {
     /// To uint8, over the range of all elements and zero.
     @Sendable
     private static func dynamicQuantizeLinear(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
-        let x = try node.input(0)
+        let parts = try dynamicallyQuantized(try node.input(0), in: &node)
+        (node.outputElementTypes[0], node.outputElementTypes[2]) = (.uint8, .uint8)
+        return [parts.levels, parts.scale, parts.zeroPoint]
+    }
+
+    static func dynamicallyQuantized(_ x: ValueID, in node: inout Expansion) throws(GraphError) -> (
+        levels: ValueID, scale: ValueID, zeroPoint: ValueID
+    ) {
         let axes = Array(node.shape(x).indices)
         func bound(_ function: ReductionFunction, _ clip: UnaryFunction, _ node: inout Expansion) throws(GraphError)
             -> ValueID
@@ -79,8 +95,7 @@ enum QuantizationOperators {
         let offset = try node.builder.unary(.neg, try node.builder.divide(least, scale))
         let zeroPoint = try quantized(offset, zeroPoint: nil, type: .uint8, in: &node)
         let quotient = try node.builder.divide(x, scale)
-        (node.outputElementTypes[0], node.outputElementTypes[2]) = (.uint8, .uint8)
-        return [try quantized(quotient, zeroPoint: zeroPoint, type: .uint8, in: &node), scale, zeroPoint]
+        return (try quantized(quotient, zeroPoint: zeroPoint, type: .uint8, in: &node), scale, zeroPoint)
     }
 
     // MARK: Pieces
