@@ -42,6 +42,21 @@ import Testing
         #expect(graph.initializers.filter(\.dataType.isTrainable).count == 12)
     }
 
+    /// ONNX Runtime's optimiser keeps the exporter's name, but not the Identities by which that says what is shared.
+    @Test(arguments: [("", 0), ("com.microsoft", 1)])
+    func optimizedFilesHaveNoIdentities(_ domain: String, untied: Int) throws {
+        let graph = ParameterModels.graph(
+            [ParameterModels.tensor("a.norm.weight", [4], [1, 1, 1, 1])],
+            [
+                ("SimplifiedLayerNormalization", "/a/norm/Normalization", ["x", "a.norm.weight"], ["h"]),
+                ("SimplifiedLayerNormalization", "/b/norm/Normalization", ["h", "a.norm.weight"], ["y"]),
+            ], producer: "pytorch", domain: domain)
+        let repaired = try TieRepair.repaired(graph).graph
+        #expect(repaired.initializers.count == 1 + untied)
+        let second = repaired.tensorRead(by: "/b/norm/Normalization", 1)
+        #expect(second == (untied == 0 ? "a.norm.weight" : "b.norm.weight"))
+    }
+
     @Test(arguments: ["shared_torchscript", "shared_dynamo"])
     func trueTiesStay(_ name: String) throws {
         let graph = try ParameterModels.graph(name)
