@@ -23,30 +23,104 @@ extension StoredType {
     }
 }
 
-extension NamedArray {
-    /// Copies a borrowed tensor.
-    /// - Throws: `DataError` if it contradicts itself or has no samples to count.
-    init(copying tensor: dponnx_tensor) throws(DataError) {
+/// What a caller's tensor says, checked.
+private struct TensorDescription {
+    let name: String
+    let type: StoredType
+    let shape: [Int]
+    /// In elements; nil for row-major without gaps.
+    let strides: [Int]?
+    let data: UnsafeRawPointer?
+
+    var place: DataError.Place { DataError.Place(array: name) }
+
+    /// - Throws: `DataError` if the tensor contradicts itself.
+    init(_ tensor: dponnx_tensor) throws(DataError) {
         guard let pointer = tensor.name else { throw DataError(.malformed, "a tensor has no name") }
-        let name = String(cString: pointer)
+        name = String(cString: pointer)
         let place = DataError.Place(array: name)
         guard let type = StoredType(tensor.type) else {
             throw DataError(.unsupported, "has the unknown element type \(tensor.type)", at: place)
         }
-        guard tensor.rank >= 1, let extents = tensor.shape else {
-            throw DataError(.mismatch, "has no axis; its first one must count the samples", at: place)
+        guard tensor.rank >= 0, tensor.rank == 0 || tensor.shape != nil else {
+            throw DataError(.malformed, "has no shape", at: place)
         }
-        let shape = UnsafeBufferPointer(start: extents, count: Int(tensor.rank)).map { Int($0) }
+        let shape = UnsafeBufferPointer(start: tensor.shape, count: Int(tensor.rank)).map { Int($0) }
+        guard let count = type.elementCount(ofShape: shape) else {
+            throw DataError(.malformed, "has the impossible shape \(shape)", at: place)
+        }
+        guard count == 0 || tensor.data != nil else { throw DataError(.malformed, "has no memory", at: place) }
+        self.type = type
+        self.shape = shape
         let strides = tensor.strides.map { UnsafeBufferPointer(start: $0, count: shape.count).map { Int($0) } }
-        try self.init(name: name, type: type, shape: shape) { (bytes) throws(DataError) in
-            if bytes.isEmpty { return }
-            guard let data = tensor.data else { throw DataError(.malformed, "has no memory", at: place) }
+        let isDense = strides.map { Self.areDense($0, shape) } ?? true
+        self.strides = isDense ? nil : strides
+        data = tensor.data
+    }
+
+    private static func areDense(_ strides: [Int], _ shape: [Int]) -> Bool {
+        if shape.contains(0) { return true }
+        var expected = 1
+        for (size, stride) in zip(shape, strides).reversed() where size != 1 {
+            guard stride == expected else { return false }
+            expected *= size
+        }
+        return true
+    }
+
+    /// - Throws: `DataError` if the tensor is larger than the machine's memory.
+    func copy() throws(DataError) -> NamedArray {
+        try NamedArray(name: name, type: type, shape: shape) { (bytes) throws(DataError) in
+            guard let data, !bytes.isEmpty else { return }
             if let strides {
                 copyElements(of: shape, strides, type.byteCount, from: data, to: bytes.baseAddress!)
             } else {
                 bytes.copyMemory(from: UnsafeRawBufferPointer(start: data, count: bytes.count))
             }
         }
+    }
+
+    /// An array in the caller's memory, if its elements lie there row by row.
+    func borrowed() throws(DataError) -> NamedArray {
+        guard strides == nil else { return try copy() }
+        let bytes = UnsafeRawBufferPointer(start: data, count: shape.reduce(1, *) * type.byteCount)
+        return try NamedArray(name: name, type: type, shape: shape, borrowing: bytes)
+    }
+}
+
+extension NamedArray {
+    /// Copies a borrowed tensor.
+    /// - Throws: `DataError` if it contradicts itself or has no samples to count.
+    init(copying tensor: dponnx_tensor) throws(DataError) {
+        let description = try TensorDescription(tensor)
+        guard !description.shape.isEmpty else {
+            throw DataError(.mismatch, "has no axis; its first one must count the samples", at: description.place)
+        }
+        self = try description.copy()
+    }
+}
+
+extension WeightFile {
+    /// A caller's state_dict, in the caller's memory where that is possible: it must not outlive the call.
+    /// - Throws: `DataError` if a tensor contradicts itself or two have one name.
+    init(borrowing tensors: UnsafeBufferPointer<dponnx_tensor>) throws(DataError) {
+        struct Memory: Hashable {
+            var data: UnsafeRawPointer
+            var type: StoredType
+            var shape: [Int]
+            var strides: [Int]?
+        }
+        var arrays: [NamedArray] = []
+        var owners: [Memory: String] = [:]
+        var firstNames: [String: String] = [:]
+        for tensor in tensors {
+            let own = try TensorDescription(tensor)
+            arrays.append(try own.borrowed())
+            guard let data = own.data, !own.shape.contains(0) else { continue }
+            let memory = Memory(data: data, type: own.type, shape: own.shape, strides: own.strides)
+            if let first = owners[memory] { firstNames[own.name] = first } else { owners[memory] = own.name }
+        }
+        try self.init(path: "the reference", arrays: arrays, firstNames: firstNames)
     }
 }
 

@@ -189,6 +189,76 @@ int program_training(const program_data *data, const char *output, char *failure
     return 0;
 }
 
+static size_t element_count(const dponnx_tensor *tensor) {
+    size_t count = 1;
+    for (int32_t axis = 0; axis < tensor->rank; axis++) count *= (size_t)tensor->shape[axis];
+    return count;
+}
+
+/* The state of a session before and after a step, the bias under a second name too. */
+int program_state(
+    const program_data *data, const char *options, dponnx_tensor *reference, size_t count, float *weight, float *bias,
+    char *failure)
+{
+    dponnx_session *session;
+    EXPECT(dponnx_open(data->model, options, &session) == DPONNX_OK);
+    dponnx_tensor tensors[16];
+    void *values[16] = {NULL};
+    EXPECT(count + 2 <= 16);
+    memcpy(tensors, reference, count * sizeof *reference);
+    int64_t calls = 41, counted = -1;
+    tensors[count] = (dponnx_tensor){"calls", DPONNX_INT64, 0, NULL, NULL, &calls};
+    values[count] = &counted;
+    tensors[count + 1] = reference[1];
+    tensors[count + 1].name = "same.bias";
+    float *other_bias = malloc(sizeof(float) * element_count(&reference[1]));
+    values[count + 1] = other_bias;
+
+    /* Before the first step all values are the reference's own. */
+    values[0] = weight;
+    char *report = NULL;
+    EXPECT(dponnx_state(session, tensors, count + 2, values, 0, &report) == DPONNX_OK);
+    EXPECT(report && strstr(report, "\"missing\":[]") && strstr(report, "does not train") && counted == calls);
+    dponnx_free(report);
+    /* Of the reference the first axis lies innermost. */
+    int64_t rows = reference[0].shape[0], columns = reference[0].shape[1];
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t column = 0; column < columns; column++) {
+            EXPECT(weight[row * columns + column] == ((const float *)reference[0].data)[column * rows + row]);
+        }
+    }
+
+    rows_of_data batch;
+    take_rows(&batch, data, 0, data->samples);
+    EXPECT(dponnx_step(session, batch.tensors, 2, NULL) == DPONNX_OK);
+    values[1] = bias;
+    EXPECT(dponnx_state(session, tensors, count + 2, values, 0, NULL) == DPONNX_OK);
+    EXPECT(memcmp(bias, other_bias, sizeof(float) * element_count(&reference[1])) == 0);
+    EXPECT(dponnx_state(session, tensors, count + 2, NULL, 0, NULL) == DPONNX_OK);
+
+    /* Without a tensor that trained there is nowhere to put its values. */
+    float untouched = weight[0];
+    weight[0] = -99;
+    EXPECT(dponnx_state(session, tensors + 2, count, values + 2, 0, &report) == DPONNX_CHECK_FAILED);
+    EXPECT(report && strstr(dponnx_last_error(), "0.weight"));
+    dponnx_free(report);
+    EXPECT(dponnx_state(session, tensors + 1, count + 1, values + 1, 1, NULL) == DPONNX_CHECK_FAILED);
+    EXPECT(weight[0] == -99);
+    weight[0] = untouched;
+
+    EXPECT(dponnx_state(session, NULL, 0, NULL, 0, &report) == DPONNX_USAGE && report == NULL);
+    EXPECT(dponnx_state(session, tensors, 0, NULL, 0, NULL) == DPONNX_BAD_INPUT);
+    tensors[1].name = tensors[0].name;
+    EXPECT(dponnx_state(session, tensors, count, NULL, 0, NULL) == DPONNX_BAD_INPUT);
+    EXPECT(strstr(dponnx_last_error(), tensors[0].name));
+    tensors[1].name = "b";
+    tensors[1].data = NULL;
+    EXPECT(dponnx_state(session, tensors, count, NULL, 0, NULL) == DPONNX_BAD_INPUT);
+    free(other_bias);
+    dponnx_close(session);
+    return 0;
+}
+
 typedef struct {
     const program_data *data;
     dponnx_session *session;

@@ -1,3 +1,4 @@
+import CDponnx
 import CInterface
 import CInterfaceProgram
 import DPONNX
@@ -59,6 +60,45 @@ import Testing
         #expect(before != after)
     }
 
+    /// The same step under another program's names and layouts.
+    @Test func theStateHasTheReferencesLayout() throws {
+        let graph = try LoadedModel(path: Self.fixtures + ".onnx").graph
+        let first = try #require(graph.initializers.first { $0.name == "0.weight" })
+        let names = ["0.weight", "0.bias"] + graph.initializers.map(\.name).filter { !["0.weight", "0.bias"].contains($0) }
+        let oracle = try ArrayFile(path: Self.fixtures + ".oracle.npz")
+        let options = """
+            {"noise_multiplier": 0, "delta": 1e-5, "rows": 5, "sampler": "full", "steps": 1, "learning_rate": 0.5, \
+            "clip_norm": \(try floats(oracle, "clip_norm")[0])}
+            """
+        let (outputs, inputs) = (first.shape[0], first.shape[1])
+        var weight = [Float](repeating: 0, count: outputs * inputs)
+        var bias = [Float](repeating: 0, count: outputs)
+        let arena = Arena()
+        var tensors = try names.map { name in
+            let tensor = try #require(graph.initializers.first { $0.name == name })
+            let shape = Array(tensor.shape.reversed())
+            // Strides of the transposed matrix; a vector has none.
+            let strides = shape.count == 2 ? [1, shape[0]] : nil
+            return dponnx_tensor(
+                name: arena.text("program." + name), type: Int32(DPONNX_FLOAT32.rawValue), rank: Int32(shape.count),
+                shape: arena.copy(shape.map(Int64.init)), strides: strides.map { arena.copy($0.map(Int64.init)) },
+                data: UnsafeRawPointer(arena.copy(try tensor.load().floatValues)))
+        }
+        try run { program_state($0, options, &tensors, tensors.count, &weight, &bias, $1) }
+
+        let (before, sum) = (try first.load().floatValues, try floats(oracle, "sum/0.weight"))
+        for row in 0..<outputs {
+            for column in 0..<inputs {
+                let index = row * inputs + column
+                #expect(abs(weight[column * outputs + row] - (before[index] - 0.5 * sum[index] / 5)) < 1e-5)
+            }
+        }
+        let biasBefore = try #require(graph.initializers.first { $0.name == "0.bias" }).load().floatValues
+        for (index, value) in try floats(oracle, "sum/0.bias").enumerated() {
+            #expect(abs(bias[index] - (biasBefore[index] - 0.5 * value / 5)) < 1e-5)
+        }
+    }
+
     @Test func theSavedModelStatesWhatItsStepsCost() throws {
         let output = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).onnx").path
         defer { try? FileManager.default.removeItem(atPath: output) }
@@ -71,4 +111,20 @@ import Testing
     @Test func sessionsAndThreadsDoNotDisturbEachOther() throws {
         try run { program_threads($0, $1) }
     }
+}
+
+/// Memory for what C is lent.
+private final class Arena {
+    private var blocks: [UnsafeMutableRawPointer] = []
+
+    func copy<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafePointer<Element> {
+        let block = UnsafeMutablePointer<Element>.allocate(capacity: values.count)
+        block.initialize(from: values, count: values.count)
+        blocks.append(UnsafeMutableRawPointer(block))
+        return UnsafePointer(block)
+    }
+
+    func text(_ text: String) -> UnsafePointer<CChar> { copy(text.utf8CString.map { $0 }) }
+
+    deinit { for block in blocks { block.deallocate() } }
 }

@@ -25,6 +25,13 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def is_known(value: Any) -> bool:
+    """Whether a value is an array or a tensor of a type that the library knows."""
+    if is_tensor(value):
+        return value.layout is sys.modules["torch"].strided and str(value.dtype).removeprefix("torch.") in _TYPES
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.name in _TYPES
+
+
 def as_array(value: Any) -> tuple[np.ndarray, int]:
     """A value's elements, in its own memory where that is possible, and the library's number of their type."""
     if is_tensor(value):

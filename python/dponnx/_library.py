@@ -54,6 +54,9 @@ _SIGNATURES = {
     "dponnx_finish_evaluation": [_session, ctypes.POINTER(Metrics)],
     "dponnx_epsilon": [_session, ctypes.c_double, ctypes.POINTER(ctypes.c_double)],
     "dponnx_weights": [_session, ctypes.c_char_p, ctypes.POINTER(ctypes.c_float), ctypes.c_size_t],
+    "dponnx_state": [
+        _session, _tensors, ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int32, _text,
+    ],
     "dponnx_save": [_session, ctypes.c_char_p],
 }
 

@@ -97,6 +97,20 @@ class Session:
         _call("dponnx_weights", self._pointer, name.encode(), pointer, values.size)
         return values
 
+    def state(self, reference: Batch, values: Mapping[str, np.ndarray] | None, partial: bool) -> dict[str, Any]:
+        """Fills `values` by the names of the reference's tensors, unless some are missing and that is not `partial`."""
+        pointers = (ctypes.c_void_p * max(1, reference.count))()
+        for index in range(reference.count):
+            array = None if values is None else values.get(reference.tensors[index].name.decode())
+            pointers[index] = None if array is None else array.ctypes.data
+        text = ctypes.c_void_p()
+        status = library.dponnx_state(
+            self._pointer, reference.tensors, reference.count, pointers, int(partial), ctypes.byref(text)
+        )
+        if status not in (0, CHECK_FAILED):
+            raise DponnxError(_last_error(), status)
+        return _taken(text)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         _call("dponnx_save", self._pointer, os.fsencode(path))
 

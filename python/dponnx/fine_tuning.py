@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from ._export import PREFIX, Inputs, Wrapper, evaluation_mode, export, used_parameters
-from ._mapping import map_weights
 from ._samples import Samples
+from ._state import StateDict
 from .errors import BAD_INPUT, USAGE, DponnxError, PrivacyWarning
 from .trainer import PrivateTrainer
 
@@ -116,7 +116,6 @@ def fine_tune(
         trainer.require_trainable(lambda path: _title(module, path))
         for note in trainer.notes:
             logger.info(note)
-        initial = trainer.weights()
         # Shapes alone; nothing is learnt from it.
         trainer.prepare(samples.batch([0]))
         for _ in _progress(trainer, progress):
@@ -127,7 +126,7 @@ def fine_tune(
             trainer.finish_step()
         trainer.save(output)
         metrics = None if held_out is None else trainer.evaluate(_parts(held_out))
-        _load(module, initial, trainer)
+        _load(module, trainer)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrivacyWarning)
             spent = trainer.epsilon() if delta is not None else float("inf")
@@ -206,39 +205,52 @@ def _example_target(samples: Samples, target: str, values: dict[str, torch.Tenso
 
 
 def _trainable(path: str, module: torch.nn.Module, used: set[str]) -> list[str]:
-    """The file's names of the parameters that train."""
-    description = PrivateTrainer(path)._description
-    known = set(description["tensors"]) | set(description["other_names"])
+    """The file's names of the tensors that hold the parameters that train."""
+    trainer = PrivateTrainer(path)
+    known = set(trainer._description["tensors"]) | set(trainer._description["other_names"])
     groups: dict[int, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         groups.setdefault(id(parameter), []).append(name)
-    names, lost = [], []
+    names, lost, training = [], [], set()
     for group in groups.values():
         if not used.intersection(group):
             if module.get_parameter(group[0]).requires_grad:
                 logger.info("parameter '%s' does not reach the output and stays as it is", group[0])
             continue
+        training.update(group)
         found = [PREFIX + name for name in group if PREFIX + name in known]
         names.extend(found)
         if not found:
-            lost.append(group[0])
-    if lost:
-        raise DponnxError(
-            "the exporter left no tensor of its own for " + ", ".join(map(repr, lost))
-            + "; freeze them (requires_grad = False) or choose the other exporter", BAD_INPUT,
-        )  # fmt: skip
+            lost.append(group)
+    if not lost:
+        return names
+    # Without a tensor of their own they may be part of another.
+    mapped = {entry["name"]: entry["tensors"] for entry in StateDict(_tensors(module)).report(trainer._session)["mapped"]}
+    frozen = {tensor for name, tensors in mapped.items() if name not in training for tensor in tensors}
+    for group in lost:
+        tensors = [tensor for name in group for tensor in mapped.get(name, [])]
+        if not tensors or frozen.intersection(tensors):
+            raise DponnxError(
+                f"the exporter left no tensor of its own for '{group[0]}'; freeze it (requires_grad = False), or choose "
+                "the other exporter", BAD_INPUT,
+            )  # fmt: skip
+        names.extend(tensor for tensor in tensors if tensor not in names)
     return names
 
 
-def _load(module: torch.nn.Module, initial: dict[str, Any], trainer: PrivateTrainer) -> None:
-    """Copies the trained values into the module's own parameters; each trained tensor has a place."""
-    reference = {PREFIX + name: value.detach() for name, value in module.state_dict(keep_vars=True).items()}
-    trained = trainer.weights()
-    mapped = map_weights(initial, trained, reference, trainer._description["other_names"])
+def _load(module: torch.nn.Module, trainer: PrivateTrainer) -> None:
+    """Copies the trained values into the module's own parameters."""
+    reference = _tensors(module)
     with torch.no_grad():
-        for name, value in mapped.items():
+        for name, value in trainer.state_dict(reference).items():
             if value is not reference[name]:
                 reference[name].copy_(value)
+
+
+def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The module's state_dict, in the module's own memory."""
+    entries = module.state_dict(keep_vars=True).items()
+    return {name: value.detach() for name, value in entries if isinstance(value, torch.Tensor)}
 
 
 def _progress(trainer: PrivateTrainer, shown: bool) -> Iterable[int]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ._arrays import by_name
-from ._mapping import map_weights
 from ._session import Session
+from ._state import StateDict
 from .errors import USAGE, DponnxError, NotTrainableError, PrivacyWarning
 
 
@@ -238,17 +238,16 @@ class PrivateTrainer:
         """Trained tensors by their names in the ONNX file."""
         return {name: self._session.weights(name, list(shape)) for name, shape in self.trainable.items()}
 
-    def state_dict(self, reference: Mapping[str, Any]) -> dict[str, Any]:
-        """`reference`, the state_dict of the module that was exported, with the trained values in place of its own.
+    def state_dict(self, reference: Mapping[str, Any], partial: bool = False) -> dict[str, Any]:
+        """`reference`, the state_dict of the module as it was exported, with the trained values in place of its own.
 
-        Tensors are told by name and initial value. Raises `DponnxError` naming those that cannot be.
+        Tensors are recognised by their values, transposed, reordered and joined as exporters do, and by what the exporter
+        says where values are equal. Raises `DponnxError` if the exporter folded some into others, naming them, the reason
+        and the export flag that avoids it; with `partial` they keep the reference's values.
         """
-        untrained = Session(self._path, {k: v for k, v in self._options.items() if k in _SELECTION})
-        initial = {name: untrained.weights(name, list(shape)) for name, shape in self.trainable.items()}
-        return map_weights(initial, self.weights(), reference, self._description["other_names"])
-
-
-_SELECTION = {"trainable", "frozen", "untie", "retie"}
+        if self._prepared:
+            self._take_empty_steps()
+        return StateDict(reference).trained(self._session, partial)
 
 
 def _number(value: float) -> float | None:

@@ -182,6 +182,26 @@ int32_t dponnx_epsilon(dponnx_session *session, double delta, double *epsilon);
 /* Copies a trainable tensor, row by row, as dponnx_save would write it; count is its number of elements. */
 int32_t dponnx_weights(dponnx_session *session, const char *name, float *values, size_t count);
 
+/* The trained weights under the names, shapes and types of the program that the model was exported from, as `dponnx
+ * convert` writes them.
+ *
+ * reference: the state_dict that the model was exported from, with the values it had then: any ranks and types, all of
+ * its tensors. Those that share their memory, such as a head tied to an embedding, are one tensor with several names.
+ * Tensors are recognised by their values, transposed, reordered and joined as exporters do, and by what the exporter
+ * says where values are equal.
+ * values: for each tensor of the reference, memory for as many elements of its type, to be filled row by row; an element
+ * may be NULL, and so may values, where nothing is wanted.
+ * partial: whether a tensor whose new values cannot be told gets those of the reference. Without it, nothing is filled if
+ * there is one.
+ * report: a JSON object with mapped (name, tensors of the graph, layout), kept and missing (name, reason), as `dponnx
+ * convert --json` prints it; to be freed; may be NULL.
+ *
+ * DPONNX_CHECK_FAILED, with a report, if the new values of a tensor cannot be told: what the exporter has folded into
+ * something else. The reason says which flag of the export avoids it. */
+int32_t dponnx_state(
+    dponnx_session *session, const dponnx_tensor *reference, size_t count, void *const *values, int32_t partial,
+    char **report);
+
 /* Writes the model with its trained weights and its privacy statement. */
 int32_t dponnx_save(dponnx_session *session, const char *path);
 

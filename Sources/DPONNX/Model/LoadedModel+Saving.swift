@@ -12,7 +12,7 @@ extension LoadedModel {
         _ weights: [(name: String, values: [Float])], statement: PrivacyStatement, to path: String,
         keepsAdapters: Bool = false
     ) throws {
-        var edits = try edits(Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.values) }), keepsAdapters)
+        var edits = try edits(weights, keepsAdapters)
         let carried = file.metadata.filter { $0.key.hasPrefix(PrivacyStatement.keyPrefix) }
         edits.removedMetadata = Set(carried.map(\.key))
         edits.metadata = carried.map { entry in
@@ -24,7 +24,21 @@ extension LoadedModel {
         try file.save(to: path, applying: edits)
     }
 
-    private func edits(_ values: [String: [Float]], _ keepsAdapters: Bool) throws -> ONNXEdits {
+    /// The trained weights under the names, shapes and types of the program that the model was exported from, as they
+    /// would be converted from the file that `save` writes.
+    ///
+    /// - Parameter reference: the state_dict that the model was exported from.
+    /// - Throws: as `StateConversion.init(trained:original:reference:releaseMemory:)`.
+    public func state(_ weights: [(name: String, values: [Float])], like reference: WeightFile) throws
+        -> StateConversion
+    {
+        let original = try ModelImporter.importGraph(of: file)
+        return try StateConversion(
+            trained: original.applying(edits(weights, false)), original: original, reference: reference)
+    }
+
+    private func edits(_ weights: [(name: String, values: [Float])], _ keepsAdapters: Bool) throws -> ONNXEdits {
+        let values = Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.values) })
         guard let adapters else { return try repaired.edits(values: values) }
         guard keepsAdapters else { return try repaired.edits(values: adapters.merged(values)) }
         var edits = try repaired.edits(values: values.filter { !adapters.names.contains($0.key) })

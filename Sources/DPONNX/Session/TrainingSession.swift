@@ -229,6 +229,12 @@ public final class TrainingSession {
         return trainer?.weights(of: name) ?? Array(parameters[name])
     }
 
+    /// The weights to export under the names, shapes and types of the program that the model was exported from.
+    ///
+    /// - Parameter reference: the state_dict that the model was exported from.
+    /// - Throws: as `LoadedModel.state`.
+    public func state(like reference: WeightFile) throws -> StateConversion { try model.state(weights(), like: reference) }
+
     /// Why nothing is guaranteed; empty if epsilon holds.
     public var reasonsNotPrivate: [String] {
         guard let mechanism else { return [] }

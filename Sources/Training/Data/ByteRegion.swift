@@ -1,12 +1,13 @@
 import Glibc
 
-/// Immutable bytes that live as long as somebody refers to them: a memory-mapped file or one heap block.
+/// Immutable bytes that live as long as somebody refers to them, a memory-mapped file or one heap block, or bytes of a
+/// caller who keeps them.
 ///
 /// Every access is checked against `count`, in release builds too. A mapped file must not be shortened by another
 /// process while it is in use.
 final class ByteRegion: @unchecked Sendable {
     // @unchecked: the bytes never change after initialisation, and the release happens once, in deinit.
-    private enum Owner { case mapping, heap }
+    private enum Owner { case mapping, heap, caller }
 
     let base: UnsafeRawPointer
     let count: Int
@@ -22,6 +23,7 @@ final class ByteRegion: @unchecked Sendable {
         switch owner {
         case .mapping: munmap(UnsafeMutableRawPointer(mutating: base), count)
         case .heap: UnsafeMutableRawPointer(mutating: base).deallocate()
+        case .caller: break
         }
     }
 
@@ -66,6 +68,13 @@ final class ByteRegion: @unchecked Sendable {
             throw error
         }
         return ByteRegion(base: UnsafeRawPointer(block.baseAddress!), count: count, owner: .heap)
+    }
+
+    /// Refers to bytes that the caller keeps, unchanged, for longer than anybody refers to the region.
+    static func borrowing(_ bytes: UnsafeRawBufferPointer) -> ByteRegion {
+        // An address is needed even where there is nothing to read.
+        let base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!
+        return ByteRegion(base: base, count: bytes.count, owner: .caller)
     }
 
     /// Takes the whole pages of a range of a mapped file out of this process's memory.

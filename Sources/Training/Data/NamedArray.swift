@@ -62,6 +62,18 @@ public struct NamedArray: Sendable {
         self.init(name: name, type: type, shape: shape, file: nil, storage: storage, offset: 0)
     }
 
+    /// Makes an array of the caller's own bytes: row-major, little-endian, unchanged and in place for as long as the array
+    /// or a copy of it lives.
+    ///
+    /// - Throws: `DataError` if there are not as many bytes as the shape needs.
+    public init(name: String, type: StoredType, shape: [Int], borrowing bytes: UnsafeRawBufferPointer) throws(DataError)
+    {
+        guard let count = type.elementCount(ofShape: shape), count * type.byteCount == bytes.count else {
+            throw DataError(.malformed, "has the impossible shape \(shape)", at: DataError.Place(array: name))
+        }
+        self.init(name: name, type: type, shape: shape, file: nil, storage: .borrowing(bytes), offset: 0)
+    }
+
     /// Number of elements.
     public var elementCount: Int { shape.reduce(1, *) }
 

@@ -43,7 +43,7 @@ extension StoredType {
     ///
     /// Zero dimensions are left out of the overflow check's product, so that every sub-shape of an accepted shape
     /// (one row, for instance) has a representable size too.
-    func elementCount(ofShape shape: [Int]) -> Int? {
+    public func elementCount(ofShape shape: [Int]) -> Int? {
         var product = byteCount
         var hasZero = false
         for extent in shape {

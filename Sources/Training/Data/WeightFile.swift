@@ -1,5 +1,6 @@
 /// The tensors of a checkpoint by their names in the program: .safetensors, .npz, a PyTorch file (.pt, .pth, .bin), or
-/// the index of a sharded checkpoint (`model.safetensors.index.json`, `pytorch_model.bin.index.json`).
+/// the index of a sharded checkpoint (`model.safetensors.index.json`, `pytorch_model.bin.index.json`); or tensors in
+/// memory.
 ///
 /// Opening reads names, types and shapes; elements stay in the mapped files until they are asked for. Nothing in a
 /// PyTorch file is executed.
@@ -13,9 +14,11 @@ public struct WeightFile: Sendable {
     private enum Part: Sendable {
         case arrays(ArrayFile)
         case torch(TorchFile)
+        case memory([String: NamedArray], names: [String], firstNames: [String: String])
 
         var names: [String] {
             switch self {
+            case .memory(_, let names, _): names
             case .arrays(let file): file.keys
             case .torch(let file): file.names
             }
@@ -57,6 +60,24 @@ public struct WeightFile: Sendable {
         }
     }
 
+    /// Takes tensors in memory for a checkpoint.
+    ///
+    /// - Parameters:
+    ///   - path: what messages call it.
+    ///   - firstNames: for tensors that have several names, the first of them by every other one.
+    /// - Throws: `DataError` if two tensors have one name.
+    public init(path: String, arrays: [NamedArray], firstNames: [String: String] = [:]) throws(DataError) {
+        self.path = path
+        names = arrays.map(\.name)
+        let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        guard named.count == arrays.count else {
+            let repeated = Dictionary(grouping: names) { $0 }.filter { $0.value.count > 1 }.keys.min()!
+            throw DataError(.malformed, "has several tensors \(quoted(repeated))", at: .init(file: path))
+        }
+        parts = [.memory(named, names: names, firstNames: firstNames)]
+        partOf = named.mapValues { _ in 0 }
+    }
+
     private static func open(_ path: String) throws(DataError) -> Part {
         let name = path.lowercased()
         if [".pt", ".pth", ".bin", ".ckpt"].contains(where: name.hasSuffix) {
@@ -73,9 +94,14 @@ public struct WeightFile: Sendable {
         }
     }
 
-    /// The first name of the same tensor, where the file says that several names stand for one: only PyTorch's do.
+    /// The first name of the same tensor, where it is known that several names stand for one: of files, PyTorch's say so.
     public func firstName(of name: String) -> String {
-        if let part = partOf[name], case .torch(let file) = parts[part] { file.firstName(of: name) } else { name }
+        guard let part = partOf[name] else { return name }
+        switch parts[part] {
+        case .arrays: return name
+        case .torch(let file): return file.firstName(of: name)
+        case .memory(_, _, let firstNames): return firstNames[name] ?? name
+        }
     }
 
     public func contains(_ name: String) -> Bool { partOf[name] != nil }
@@ -88,6 +114,7 @@ public struct WeightFile: Sendable {
         switch parts[part] {
         case .arrays(let file): return try file.array(name)
         case .torch(let file): return try file.array(name)
+        case .memory(let arrays, _, _): return arrays[name]!
         }
     }
 

@@ -142,33 +142,39 @@ public struct StateConversion {
         }
         var writer = try ArrayFileWriter(
             path: path, arrays: states.map { .init(name: $0.name, type: $0.type, shape: $0.shape) })
-        for (state, tensor) in states.enumerated() {
-            let array = try reference?.array(tensor.name)
-            let changed = choices[state].filter { isChanged[$0.graph] }
-            if changed.isEmpty, let array {
-                try array.withUnsafeBytes { try writer.append(bytes: $0) }
-            } else {
-                var values = array?.floats() ?? [Float](repeating: 0, count: tensor.count)
-                for candidate in changed {
-                    let trained = try graphs[candidate.graph].current.load().floatValues
-                    for copy in candidate.copies {
-                        copy.state.scatter(copy.graph.gathered(from: trained), into: &values)
-                    }
-                }
-                try append(values, as: tensor.type, to: &writer)
-            }
-            array?.discardPages()
+        for state in states.indices {
+            try withBytes(state) { try writer.append(bytes: $0) }
             releaseMemory()
         }
         try writer.finish()
     }
 
-    private func append(_ values: [Float], as type: StoredType, to writer: inout ArrayFileWriter) throws {
-        switch type {
-        case .float64: try writer.append(values.map(Double.init))
-        case .float16: try values.map { Float16($0).bitPattern }.withUnsafeBytes { try writer.append(bytes: $0) }
-        case .bfloat16: try values.map(\.bfloat16BitPattern).withUnsafeBytes { try writer.append(bytes: $0) }
-        default: try writer.append(values)
+    /// Hands a tensor's elements to `body`, little-endian and row-major in its own type; those of one that is missing are
+    /// the reference's.
+    /// - Throws: `DataError` or `ONNXFormatError` for a tensor that cannot be decoded, and what `body` throws.
+    /// - Precondition: `report` lists the name.
+    public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+        try withBytes(states.firstIndex { $0.name == name }!, body)
+    }
+
+    private func withBytes<Result>(_ state: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+        let tensor = states[state]
+        let array = try reference?.array(tensor.name)
+        defer { array?.discardPages() }
+        let changed = choices[state].filter { isChanged[$0.graph] }
+        if changed.isEmpty, let array { return try array.withUnsafeBytes(body) }
+        var values = array?.floats() ?? [Float](repeating: 0, count: tensor.count)
+        for candidate in changed {
+            let trained = try graphs[candidate.graph].current.load().floatValues
+            for copy in candidate.copies {
+                copy.state.scatter(copy.graph.gathered(from: trained), into: &values)
+            }
+        }
+        switch tensor.type {
+        case .float64: return try values.map(Double.init).withUnsafeBytes(body)
+        case .float16: return try values.map { Float16($0).bitPattern }.withUnsafeBytes(body)
+        case .bfloat16: return try values.map(\.bfloat16BitPattern).withUnsafeBytes(body)
+        default: return try values.withUnsafeBytes(body)
         }
     }
 }

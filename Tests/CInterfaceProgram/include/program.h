@@ -20,6 +20,11 @@ int program_single_step(
     const program_data *data, const char *options, const char *parameter, float *before, float *after, size_t count,
     char *failure);
 int program_training(const program_data *data, const char *output, char *failure);
+/* reference: the model's float32 tensors under names of another program, matrices turned around; the parameters of its
+ * first layer come first, weight [in, out] and bias, whose values after one step are written. */
+int program_state(
+    const program_data *data, const char *options, dponnx_tensor *reference, size_t count, float *weight, float *bias,
+    char *failure);
 int program_threads(const program_data *data, char *failure);
 
 #endif

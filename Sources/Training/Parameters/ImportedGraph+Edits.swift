@@ -1,0 +1,47 @@
+public import ONNXFormat
+public import Operators
+import TensorGraph
+
+extension ImportedGraph {
+    /// The graph that a file has after edits without insertions, as if it were written and imported anew: values are
+    /// rounded to their tensors' types.
+    ///
+    /// - Precondition: the edits name tensors of this graph, which was imported from the file as it is.
+    public func applying(_ edits: ONNXEdits) -> ImportedGraph {
+        precondition(edits.insertions.nodes.isEmpty, "nodes cannot be inserted into an imported graph")
+        var copy = self
+        for position in initializers.indices {
+            guard let values = edits.values[initializers[position].name] else { continue }
+            copy.initializers[position].setValues(values)
+        }
+        for addition in edits.additions {
+            var tensor = initializers.first { $0.name == addition.like }!
+            tensor.name = addition.name
+            tensor.setValues(addition.values)
+            copy.initializers.append(tensor)
+        }
+        let rewired = Dictionary(grouping: edits.rewirings, by: \.node)
+        for position in nodes.indices {
+            guard let file = nodes[position].fileNode, let rewirings = rewired[file.position] else { continue }
+            for (input, source) in file.inputs.enumerated() {
+                guard let rewiring = rewirings.first(where: { $0.input == source }) else { continue }
+                copy.nodes[position].inputs[input] = rewiring.name
+            }
+        }
+        return copy
+    }
+}
+
+extension ImportedGraph.Initializer {
+    fileprivate mutating func setValues(_ values: [Float]) {
+        let (type, shape) = (dataType, shape)
+        load = {
+            switch type {
+            case .float16: Constant(values.map { Float(Float16($0)) }, shape: shape)
+            case .bfloat16:
+                Constant(values.map { Float(bitPattern: UInt32($0.bfloat16BitPattern) << 16) }, shape: shape)
+            default: Constant(values, shape: shape)
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import DPONNX
+import Testing
+
+/// A trained model's state without a file in between is the one that its file would give.
+@Suite struct StateInMemoryTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    @Test(arguments: [
+        "encoder-ts", "encoder-dynamo", "lstm-ts", "gru-dynamo", "tied-ts", "tied-dynamo", "packed-ts", "zeroed-ts",
+        "shared-ts", "folded-ts",
+    ])
+    func isThatOfTheFile(_ name: String) throws {
+        let model = try LoadedModel(path: Fixture.path("\(name).onnx"))
+        var number: Float = 0
+        let names = try model.parameterFindings().filter(\.isParameter).map(\.name)
+        let weights = try names.map { name in
+            let tensor = model.graph.initializers.first { $0.name == name }!
+            let values = try tensor.load().floatValues.map { value in
+                number += 1
+                return value + number / 1024
+            }
+            return (name: name, values: values)
+        }
+        let mechanism = PrivacyMechanism(
+            sampler: .full, clippingNorm: 1, noiseMultiplier: 1, steps: 1, datasetSize: 2, adjacency: .zeroOut)
+        let statement = PrivacyStatement(
+            mechanism: mechanism, clippingFunction: "abadi", clippingStyle: "flat", accountant: .rdp, delta: 0.1,
+            reasonsNotPrivate: [])
+        let path = folder.file("trained.onnx")
+        try model.save(weights, statement: statement, to: path)
+        let reference = try Fixture.weights(name)
+        let converted = try StateConversion(
+            trained: LoadedModel(path: path, untie: false, retie: false).graph, original: Fixture.model(name).graph,
+            reference: reference)
+        let direct = try model.state(weights, like: reference)
+        #expect(direct.report.missing.map(\.name) == converted.report.missing.map(\.name))
+        #expect(!direct.report.mapped.isEmpty && direct.report.mapped.map(\.name) == converted.report.mapped.map(\.name))
+        try converted.write(to: folder.file("converted.safetensors"))
+        let written = try WeightFile(path: folder.file("converted.safetensors"))
+        for tensor in reference.names {
+            #expect(try direct.withBytes(of: tensor) { Array($0) } == written.bytes(tensor), "\(tensor)")
+        }
+        let changed = try reference.names.count { try direct.withBytes(of: $0) { Array($0) } != reference.bytes($0) }
+        #expect(changed > 0)
+    }
+}
