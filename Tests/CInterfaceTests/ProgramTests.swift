@@ -64,7 +64,8 @@ import Testing
     @Test func theStateHasTheReferencesLayout() throws {
         let graph = try LoadedModel(path: Self.fixtures + ".onnx").graph
         let first = try #require(graph.initializers.first { $0.name == "0.weight" })
-        let names = ["0.weight", "0.bias"] + graph.initializers.map(\.name).filter { !["0.weight", "0.bias"].contains($0) }
+        let names =
+            ["0.weight", "0.bias"] + graph.initializers.map(\.name).filter { !["0.weight", "0.bias"].contains($0) }
         let oracle = try ArrayFile(path: Self.fixtures + ".oracle.npz")
         let options = """
             {"noise_multiplier": 0, "delta": 1e-5, "rows": 5, "sampler": "full", "steps": 1, "learning_rate": 0.5, \

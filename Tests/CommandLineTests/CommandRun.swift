@@ -70,6 +70,11 @@ enum Samples {
     static func model(_ name: String) -> String { models.appendingPathComponent("\(name).onnx").path }
     static func data(_ name: String) -> String { models.appendingPathComponent("\(name).data.npz").path }
 
+    /// Models, with the state_dicts that they were exported from and others of the same programs.
+    static func conversion(_ name: String) -> String {
+        tests.appendingPathComponent("WeightConversionTests/Fixtures/\(name)").path
+    }
+
     /// A model that averages over its batch.
     static let mixing = tests.appendingPathComponent("CommandLineTests/Fixtures/mixing.onnx").path
     static let unknownOperator = tests.appendingPathComponent("CommandLineTests/Fixtures/unknown.onnx").path

@@ -233,7 +233,9 @@ public final class TrainingSession {
     ///
     /// - Parameter reference: the state_dict that the model was exported from.
     /// - Throws: as `LoadedModel.state`.
-    public func state(like reference: WeightFile) throws -> StateConversion { try model.state(weights(), like: reference) }
+    public func state(like reference: WeightFile) throws -> StateConversion {
+        try model.state(weights(), like: reference)
+    }
 
     /// Why nothing is guaranteed; empty if epsilon holds.
     public var reasonsNotPrivate: [String] {

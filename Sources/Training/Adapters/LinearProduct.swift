@@ -11,12 +11,17 @@ struct LinearProduct: Sendable, Hashable {
     let elementType: ONNXElementType
 
     /// The products that read a matrix; nil if something else reads it, too, or the products do not agree.
-    static func all(of tensor: ImportedGraph.Initializer, in index: GraphIndex) -> [LinearProduct]? {
+    /// - Parameter uses: where it is read; nil for everywhere.
+    static func all(
+        of tensor: ImportedGraph.Initializer, behind uses: [TensorUse]? = nil, in index: GraphIndex
+    ) -> [LinearProduct]? {
         guard tensor.shape.count == 2, tensor.dataType.isTrainable, !index.captured.contains(tensor.name) else {
             return nil
         }
         var products: [LinearProduct] = []
-        var waiting = index.uses(of: tensor.name).map { (use: $0, isTransposed: false, type: tensor.dataType) }
+        var waiting = (uses ?? index.uses(of: tensor.name)).map {
+            (use: $0, isTransposed: false, type: tensor.dataType)
+        }
         while let (use, isTransposed, type) = waiting.popLast() {
             let node = index.node(use)
             switch (node.domain, node.operatorType) {

@@ -22,6 +22,9 @@ public struct LowRankAdapters: Sendable {
         let products: [LinearProduct]
     }
 
+    /// What the names of added tensors contain, between the weight's own and a letter.
+    public static let mark = ".lora_"
+
     /// The model with the adapters' nodes and tensors.
     public let graph: ImportedGraph
     public let adapters: [Adapter]
@@ -64,11 +67,11 @@ public struct LowRankAdapters: Sendable {
             let products = LinearProduct.all(of: tensor, in: index)!
             let isTransposed = products[0].isTransposed
             let adapter = Adapter(
-                weight: tensor.name, isTransposed: isTransposed, down: free("\(tensor.name).lora_A"),
-                up: free("\(tensor.name).lora_B"), inputSize: tensor.shape[isTransposed ? 1 : 0],
+                weight: tensor.name, isTransposed: isTransposed, down: free(tensor.name + Self.mark + "A"),
+                up: free(tensor.name + Self.mark + "B"), inputSize: tensor.shape[isTransposed ? 1 : 0],
                 rank: specification.rank, outputSize: tensor.shape[isTransposed ? 0 : 1],
                 scale: specification.scale,
-                scaleName: specification.scale == 1 ? nil : free("\(tensor.name).lora_scale"), products: products)
+                scaleName: specification.scale == 1 ? nil : free(tensor.name + Self.mark + "scale"), products: products)
             adapters.append(adapter)
             graph.initializers += Self.initializers(of: adapter, generator)
         }
@@ -186,20 +189,33 @@ public struct LowRankAdapters: Sendable {
             else { continue }
             var weight =
                 try result[adapter.weight] ?? graph.initializers.first { $0.name == adapter.weight }!.load().floatValues
-            for row in 0..<adapter.inputSize {
-                for column in 0..<adapter.outputSize {
-                    var sum = 0.0
-                    for rank in 0..<adapter.rank {
-                        sum += Double(down[row * adapter.rank + rank]) * Double(up[rank * adapter.outputSize + column])
-                    }
-                    let place =
-                        adapter.isTransposed ? column * adapter.inputSize + row : row * adapter.outputSize + column
-                    weight[place] = Float(Double(weight[place]) + Double(adapter.scale) * sum)
-                }
-            }
+            Self.add(
+                down, up, rank: adapter.rank, scale: adapter.scale, to: &weight, isTransposed: adapter.isTransposed)
             result[adapter.weight] = weight
         }
         return result
+    }
+
+    /// Adds s A B to a weight.
+    ///
+    /// - Parameters:
+    ///   - down: A [d, rank].
+    ///   - up: B [rank, p].
+    ///   - weight: W [d, p], or [p, d] if `isTransposed`.
+    static func add(
+        _ down: [Float], _ up: [Float], rank: Int, scale: Float, to weight: inout [Float], isTransposed: Bool
+    ) {
+        let (inputSize, outputSize) = (down.count / rank, up.count / rank)
+        for row in 0..<inputSize {
+            for column in 0..<outputSize {
+                var sum = 0.0
+                for index in 0..<rank {
+                    sum += Double(down[row * rank + index]) * Double(up[index * outputSize + column])
+                }
+                let place = isTransposed ? column * inputSize + row : row * outputSize + column
+                weight[place] = Float(Double(weight[place]) + Double(scale) * sum)
+            }
+        }
     }
 }
 

@@ -18,7 +18,8 @@ public struct StateConversion {
     /// Finds the state_dict's tensors in the graph.
     ///
     /// - Parameters:
-    ///   - trained: the graph whose weights are wanted.
+    ///   - trained: the graph whose weights are wanted. Low-rank adapters that it has and the original has not are merged
+    ///     into the weights that they stand beside.
     ///   - original: the graph as it was exported, before training.
     ///   - reference: the state_dict that `original` was exported from.
     ///   - releaseMemory: called after each tensor, to let go of mapped files.
@@ -28,7 +29,9 @@ public struct StateConversion {
         trained: ImportedGraph, original: ImportedGraph, reference: WeightFile,
         releaseMemory: @escaping () -> Void = {}
     ) throws {
-        let graphs = try GraphTensors(original: original, current: trained).tensors
+        let known = Set(original.initializers.map(\.name))
+        let adapted = try KeptAdapters(in: trained) { $0.contains(LowRankAdapters.mark) && !known.contains($0) }
+        let graphs = try GraphTensors(original: original, current: adapted.graph).tensors
         let states = try StateTensor.all(in: reference, graphs)
         let search = try CandidateSearch(states, in: reference, graphs, releaseMemory: releaseMemory)
         if search.candidates.isEmpty, let tensor = graphs.first(where: { $0.count > 1 }) {
@@ -53,6 +56,10 @@ public struct StateConversion {
                 choices[state] = choices[position]
             }
         }
+        let torn = try Self.torn(states, choices, isChanged, in: reference) {
+            try graphs[$0].current.load().floatValues
+        }
+        for state in torn.keys { choices[state] = [] }
         var open = states.indices.filter { choices[$0].isEmpty && states[$0].type.isFloatingPoint }
         // A tensor that several were computed into is none of them, though it may have had the same values.
         let explained = Set(search.candidates.map(\.graph))
@@ -78,6 +85,10 @@ public struct StateConversion {
         for (state, tensor) in states.enumerated() {
             if !choices[state].isEmpty {
                 report.mapped.append(.init(choices[state], tensor, graphs))
+            } else if let first = torn[state] {
+                let reason =
+                    "the same tensor as '\(first)' in the program, but trained apart from it; train with --no-untie"
+                report.missing.append(.init(name: tensor.name, reason: reason))
             } else if let reason = destruction.reasons[state] {
                 report.missing.append(.init(name: tensor.name, reason: reason))
             } else if case .ambiguous(let candidates) = resolution.choices[state],
@@ -103,10 +114,40 @@ public struct StateConversion {
         self.releaseMemory = releaseMemory
     }
 
-    /// Takes names and layouts from the graph alone; see `RecoveredNames`.
+    /// Names of one tensor of the program whose values in the graph differ, with the first name.
+    private static func torn(
+        _ states: [StateTensor], _ choices: [[Candidate]], _ isChanged: [Bool], in reference: WeightFile,
+        _ trained: (Int) throws -> [Float]
+    ) rethrows -> [Int: String] {
+        let positions = Dictionary(
+            states.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        func values(_ state: Int) throws -> [Float] {
+            var values = [Float](repeating: .nan, count: states[state].count)
+            for candidate in choices[state] {
+                let source = try trained(candidate.graph)
+                for copy in candidate.copies { copy.state.scatter(copy.graph.gathered(from: source), into: &values) }
+            }
+            return values
+        }
+        var torn: [Int: String] = [:]
+        for (state, tensor) in states.enumerated() {
+            let name = reference.firstName(of: tensor.name)
+            guard name != tensor.name, let first = positions[name], !choices[state].isEmpty, !choices[first].isEmpty,
+                Set(choices[state].map(\.graph)) != Set(choices[first].map(\.graph)),
+                (choices[state] + choices[first]).contains(where: { isChanged[$0.graph] })
+            else { continue }
+            let differ = try zip(values(state), values(first)).contains { $0 != $1 && !($0.isNaN && $1.isNaN) }
+            if differ { torn[state] = name }
+        }
+        return torn
+    }
+
+    /// Takes names and layouts from the graph alone; see `RecoveredNames`. Low-rank adapters that training kept are merged
+    /// into the weights that they stand beside.
     ///
     /// - Throws: `ONNXFormatError` for a tensor that cannot be decoded.
     public init(trained: ImportedGraph, releaseMemory: @escaping () -> Void = {}) throws {
+        let trained = try KeptAdapters(in: trained) { $0.contains(LowRankAdapters.mark) }.graph
         let graphs = try GraphTensors(original: trained, current: trained).tensors
         let recovered = RecoveredNames(graphs, trained.exporter)
         let parameters = Set(try ParameterDiscovery.findings(in: trained).filter(\.isParameter).map(\.name))

@@ -13,6 +13,8 @@ struct ConvertCommand: ParsableCommand {
             Weights are read from .safetensors, .npz, PyTorch's .pt, .pth and .bin, of which nothing is executed, and \
             the .index.json of shards.
 
+            Adapters that training kept as nodes are merged into the weights that they stand beside.
+
             Without --reference, names and layouts are taken from the graph alone, where it tells them.
 
             Example: dponnx convert private.onnx --original model.onnx --reference model.safetensors \
