@@ -52,7 +52,7 @@ public func step(
 
 @_cdecl("dponnx_evaluate")
 public func evaluate(_ session: OpaquePointer?, _ batch: UnsafePointer<dponnx_tensor>?, _ count: Int) -> Int32 {
-    guarded(session) { try $0.evaluate($0.batch(batch, count)) }
+    guarded(session) { try $0.evaluate($0.batch(batch, count, isGrouped: false)) }
 }
 
 @_cdecl("dponnx_finish_evaluation")

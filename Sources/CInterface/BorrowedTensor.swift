@@ -152,8 +152,9 @@ private func copyElements(
 
 extension TrainingSession {
     /// The batch that a call's tensors hold.
-    func batch(_ tensors: UnsafePointer<dponnx_tensor>?, _ count: Int) throws -> DataSet {
+    func batch(_ tensors: UnsafePointer<dponnx_tensor>?, _ count: Int, isGrouped: Bool = true) throws -> DataSet {
         let first = try required(tensors, "batch")
-        return try batch(of: UnsafeBufferPointer(start: first, count: count).map { try NamedArray(copying: $0) })
+        let arrays = try UnsafeBufferPointer(start: first, count: count).map { try NamedArray(copying: $0) }
+        return try batch(of: arrays, isGrouped: isGrouped)
     }
 }

@@ -68,3 +68,6 @@ public func epsilon(_ session: OpaquePointer?, _ delta: Double, _ result: Unsafe
 public func save(_ session: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> Int32 {
     guarded(session) { try $0.save(to: String(cString: required(path, "path"))) }
 }
+
+@_cdecl("dponnx_checkpoint")
+public func checkpoint(_ session: OpaquePointer?) -> Int32 { guarded(session) { try $0.saveCheckpoint() } }

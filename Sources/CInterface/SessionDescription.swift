@@ -48,6 +48,8 @@ struct SessionDescription: Encodable {
     var notes: [String]
     var mechanism: Mechanism?
     var stepsTaken: Int
+    /// Steps that may still be taken.
+    var stepsLeft: Int
     var foreignSteps: Int
     var reasonsNotPrivate: [String]
     var physicalBatchSize: Int?
@@ -62,7 +64,9 @@ struct SessionDescription: Encodable {
         }
         tensors = graph.initializers.filter(\.dataType.isTrainable).map(\.name)
         otherNames = session.model.repaired.otherNames
-        notes = session.model.repaired.notes + [session.model.earlierTrainingNote].compactMap(\.self)
+        notes =
+            session.model.repaired.notes + [session.model.earlierTrainingNote].compactMap(\.self)
+            + session.recordNotes
         mechanism = session.mechanism.map {
             Mechanism(
                 steps: $0.steps, noiseMultiplier: $0.noiseMultiplier, samplingRate: $0.sampler.samplingRate,
@@ -71,6 +75,7 @@ struct SessionDescription: Encodable {
                 clipNorm: $0.clippingNorm.isFinite ? $0.clippingNorm : nil)
         }
         stepsTaken = session.stepCount
+        stepsLeft = session.stepsLeft
         foreignSteps = session.foreignSteps
         reasonsNotPrivate = session.reasonsNotPrivate
         physicalBatchSize = session.trainer?.engine.batchSize

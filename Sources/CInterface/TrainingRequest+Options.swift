@@ -22,7 +22,9 @@ extension TrainingRequest {
         threads = try options.integer("threads")
         physicalBatchSize = try options.integer("physical_batch_size")
         memoryLimit = try options.integer("memory_limit")
+        try readAdapters(&options)
         try readPrivacy(&options)
+        try readRecord(&options)
         try readClipping(&options)
         try readOptimization(&options)
         try options.finish()
@@ -44,10 +46,40 @@ extension TrainingRequest {
             guard seed >= 0 else { throw UsageError("the option 'seed' must not be negative") }
             privacy.seed = UInt64(seed)
         }
-        let path = try options.text("ledger")
-        let dataset = try options.text("dataset_id")
-        guard (path != nil) == (dataset != nil) else { throw UsageError("--ledger and --dataset-id belong together") }
-        ledger = path.map { ($0, dataset!) }
+        let quantile = try options.double("adaptive_clipping")
+        let rate = try options.double("adaptive_clipping_rate")
+        let countNoise = try options.double("count_noise")
+        guard quantile != nil || (rate == nil && countNoise == nil) else {
+            throw UsageError("--adaptive-clipping-rate and --count-noise need --adaptive-clipping")
+        }
+        privacy.adaptiveClipping = quantile.map {
+            AdaptiveClippingRequest(quantile: $0, rate: rate, countNoise: countNoise)
+        }
+        let key = try options.text("group_by")
+        let largest = try options.integer("largest_group")
+        guard (key != nil) == (largest != nil) else {
+            throw UsageError("--group-by and --largest-group, the most rows that a group has, belong together")
+        }
+        group = key.map { GroupRequest(key: $0, largest: largest!) }
+    }
+
+    private mutating func readRecord(_ options: inout OptionsReader) throws(UsageError) {
+        record.ledger = try options.text("ledger")
+        record.dataset = try options.text("dataset_id")
+        record.budget = try options.double("dataset_budget")
+        record.folder = try options.text("checkpoint")
+        record.resumes = try options.bool("resume") ?? false
+    }
+
+    private mutating func readAdapters(_ options: inout OptionsReader) throws(UsageError) {
+        for text in try options.texts("adapter") ?? [] {
+            guard let adapter = AdapterSpecification(text) else {
+                throw UsageError(
+                    "'\(text)' is no --adapter; one is written lora:rank=8 or lora:rank=8,alpha=16:PATTERN")
+            }
+            adapters.append(adapter)
+        }
+        keepsAdapters = try options.bool("keep_adapter") ?? false
     }
 
     private mutating func readClipping(_ options: inout OptionsReader) throws(UsageError) {
@@ -101,5 +133,7 @@ extension TrainingRequest {
         optimization.beta2 = try options.double("beta2")
         optimization.weightDecay = try options.double("weight_decay") ?? 0
         optimization.averageDecay = try options.double("ema")
+        optimization.adamBiasCorrection = try options.bool("adam_bias_correction") ?? false
+        optimization.adamFloor = try options.double("adam_floor")
     }
 }

@@ -15,7 +15,7 @@ import Testing
         request.privacy.batchSize = 3
         request.privacy.steps = 4
         request.threads = 1
-        request.ledger = ledger.map { ($0, "people") }
+        (request.record.ledger, request.record.dataset) = (ledger, ledger.map { _ in "people" })
         return request
     }
 

@@ -56,6 +56,13 @@ import Testing
         #expect(model.builder.graph[model.outputs[0].value].batch == .factor(BatchFactor(axis: 0)))
     }
 
+    @Test func aLoopMayCarryNothing() throws {
+        let body = Self.body(
+            ["run", "go"], ["on", "each"], [Self.node("Identity", ["go"], "on"), Self.node("Neg", ["x"], "each")])
+        let model = try specialized([Self.node("Loop", ["two", ""], "y", ["body": body])])
+        #expect(model.builder.graph.type(of: model.outputs[0].value).shape == [2, 4, 3])
+    }
+
     /// Two samples run twice, three three times: each would be doubled once more because another is there.
     @Test func asManyRunsAsSamplesMix() throws {
         let model = try specialized(

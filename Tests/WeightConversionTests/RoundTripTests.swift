@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
-        "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts",
+        "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts", "forgetful-ts", "forgetful-dynamo",
     ])
     func roundTrip(_ name: String) throws {
         let (path, report) = try injected(name)

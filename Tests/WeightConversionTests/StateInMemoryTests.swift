@@ -66,4 +66,29 @@ import Testing
         let tied = try LoadedModel(path: Fixture.path("encoder-ts.onnx"), untie: false)
         #expect(try tied.state(changed(tied), like: reference).report.isComplete)
     }
+
+    /// Whichever of its names a tied tensor bears in the graph, all of them get its values.
+    @Test func everyNameOfATensorGetsItsValues() throws {
+        let model = try LoadedModel(path: Fixture.path("lstm-ts.onnx"))
+        let weights = try changed(model)
+        let file = try Fixture.weights("lstm-ts")
+        let table = try file.array("table.weight")
+        let arrays = try [table.renamed(to: "other.weight")] + file.names.map { try file.array($0) }
+        for firstNames in [["table.weight": "other.weight"], ["other.weight": "table.weight"]] {
+            let reference = try WeightFile(path: "memory", arrays: arrays, firstNames: firstNames)
+            let conversion = try model.state(weights, like: reference)
+            #expect(conversion.report.isComplete, "\(conversion.report.missing)")
+            let values = try conversion.withBytes(of: "table.weight") { Array($0) }
+            #expect(try values != file.bytes("table.weight"))
+            #expect(try conversion.withBytes(of: "other.weight") { Array($0) } == values)
+        }
+    }
+
+    /// Parts of a bias that equal another bias must not vanish because that one has its place already.
+    @Test func trainedTensorsThatNobodyTakesAreTold() throws {
+        let model = try LoadedModel(path: Fixture.path("cross-ts.onnx"))
+        let report = try model.state(changed(model), like: Fixture.weights("cross-ts")).report
+        #expect(report.missing.map(\.name) == ["attention.in_proj_bias"])
+        #expect(report.missing.first?.reason.contains("do_constant_folding=False") == true)
+    }
 }

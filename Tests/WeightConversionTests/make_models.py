@@ -117,6 +117,34 @@ class Zeroed(nn.Module):
         return self.head(self.layer(x)[0][:, -1])
 
 
+class Forgetful(nn.Module):
+    """A recurrent layer whose two biases are equal, of ones for the gate that forgets and zeros for the others."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LSTM(8, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+        for bias in (self.layer.bias_ih_l0, self.layer.bias_hh_l0):
+            nn.init.zeros_(bias)
+            nn.init.ones_(bias[5:10])
+
+    def forward(self, x):
+        return self.head(self.layer(x)[0][:, -1])
+
+
+class Cross(nn.Module):
+    """Attention whose bias of zeros the exporter takes apart into tensors that equal another bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.keys = nn.Linear(8, 5)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True, kdim=5, vdim=5)
+
+    def forward(self, x):
+        keys = self.keys(x)
+        return self.attention(x, keys, keys)[0].mean(1)
+
+
 class Spoiled(nn.Module):
     """A weight made of two, which equals one of them as long as nothing is trained."""
 
@@ -158,10 +186,12 @@ models = {
     "shared": (Shared, vector),
     "plain": (Folded, image),
     "spoiled": (Spoiled, vector),
+    "forgetful": (Forgetful, signal),
+    "cross": (Cross, signal),
 }
 skipped = [
     ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),
-    ("spoiled", "ts"),
+    ("spoiled", "ts"), ("cross", "dynamo"),
 ]  # fmt: skip
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 

@@ -67,13 +67,22 @@ typedef struct dponnx_session dponnx_session;
  * options: a JSON object, or NULL for none. Unknown keys are errors. Names and defaults are those of `dponnx train`:
  *   privacy       epsilon, delta, noise_multiplier (in place of epsilon), dataset_size (N as declared), rows (rows that
  *                 batches are drawn from; default N), batch_size, epochs, steps, sampler ("poisson", "truncated-poisson",
- *                 "full"), largest_batch, accountant ("pld", "rdp"), seed (NOT PRIVATE), ledger, dataset_id
+ *                 "full"), largest_batch, accountant ("pld", "rdp"), seed (NOT PRIVATE), adaptive_clipping (a quantile),
+ *                 adaptive_clipping_rate, count_noise
+ *   groups        group_by (an array of integers in every batch: its rows of one value form one sample, which is drawn,
+ *                 clipped and protected as one), largest_group (the most rows that one has); dataset_size, rows and
+ *                 dponnx_draw then count groups
+ *   the account   ledger, dataset_id, dataset_budget (most that all runs on the data set may spend), checkpoint (a
+ *                 folder; see dponnx_checkpoint), resume (true to go on with the run in that folder)
  *   clipping      clipping_mode, clipping_function, clipping_style, clip_norm, clip_gamma, clip_bound,
  *                 clip_groups (an object: pattern to norm)
- *   optimization  optimizer, learning_rate, schedule, warmup_steps, momentum, beta1, beta2, weight_decay, ema
- *   what trains   trainable, frozen (lists of names, patterns and presets), untie, retie (booleans)
+ *   optimization  optimizer, learning_rate, schedule, warmup_steps, momentum, beta1, beta2, weight_decay, ema,
+ *                 adam_bias_correction (a boolean), adam_floor
+ *   what trains   trainable, frozen (lists of names, patterns and the presets all, bias, last-layer, norm), adapter (as
+ *                 "lora:rank=8", or a list), keep_adapter, untie, retie (booleans)
  *   the model     loss, logits, target, batch_axes, dimensions (objects of integers)
  *   resources     threads, physical_batch_size, memory_limit (bytes)
+ * Dropout that was exported in training mode draws its masks in steps, and is off in evaluations.
  * Without epsilon, noise_multiplier or "clipping_mode": "non-private" the session can look at the model and evaluate it,
  * but not train it. Calibrating the noise to epsilon takes up to some seconds.
  */
@@ -82,7 +91,7 @@ int32_t dponnx_open(const char *model_path, const char *options, dponnx_session 
 void dponnx_close(dponnx_session *session);
 
 /* What the session is: a JSON object with inputs, outputs, trainable (name, shape), tensors (names of all floating
- * ones), other_names, notes, steps_taken, foreign_steps, reasons_not_private and, once known, mechanism,
+ * ones), other_names, notes, steps_taken, steps_left, foreign_steps, reasons_not_private and, once known, mechanism,
  * physical_batch_size and unreached. To be freed. */
 int32_t dponnx_describe(dponnx_session *session, char **json);
 
@@ -121,7 +130,7 @@ typedef struct {
  * element. `name` is kept as a pointer. */
 int32_t dponnx_tensor_from_dlpack(const char *name, const void *dl_tensor, dponnx_tensor *tensor);
 
-/* Draws the rows of the next logical batch, ascending. It may be empty: that is a step too, of noise only, to be taken by
+/* Draws the rows of the next logical batch, or its groups of rows, ascending. It may be empty: that is a step too, of noise only, to be taken by
  * dponnx_finish_step. rows is to be freed. DPONNX_USAGE once batches for all planned steps have been drawn. */
 int32_t dponnx_draw(dponnx_session *session, int64_t **rows, size_t *count);
 
@@ -145,6 +154,10 @@ typedef struct {
 /* Adds rows to the logical batch of the step under way. Rows come in parts of any size; if one is refused, all parts of
  * the step are forgotten. All samples of a session have one shape. */
 int32_t dponnx_accumulate(dponnx_session *session, const dponnx_tensor *batch, size_t count);
+
+/* Writes a checkpoint of the last whole step to the folder given on opening. A session opened on it with resume, the same
+ * model and the same options goes on from there; steps after the checkpoint have been paid for all the same. */
+int32_t dponnx_checkpoint(dponnx_session *session);
 
 /* Forgets the rows of the step under way. */
 int32_t dponnx_discard(dponnx_session *session);

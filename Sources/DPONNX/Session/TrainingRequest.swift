@@ -6,6 +6,9 @@ public struct TrainingRequest: Sendable {
     public var untie = true
     public var retie = true
     public var selection = ParameterSelection()
+    /// Low-rank adapters that train, and whether they are written as nodes of the file.
+    public var adapters: [AdapterSpecification] = []
+    public var keepsAdapters = false
     public var inputs = InputOptions()
     public var loss = LossSpecification()
     /// Key of the targets among a batch's arrays.
@@ -15,10 +18,11 @@ public struct TrainingRequest: Sendable {
     /// Patterns of the clipping groups and the clipping norm C_k of each, in place of the style and norm of `clipping`.
     public var clipGroups: [(pattern: String, norm: Double)] = []
     public var optimization = OptimizationRequest()
-    /// The number of rows that batches are drawn from; nil for the declared N.
+    /// The number of samples that batches are drawn from, rows or groups of rows; nil for the declared N.
     public var rows: Int?
-    /// The account of all runs, and what it calls the data set; both or none.
-    public var ledger: (path: String, dataset: String)?
+    /// What the privacy unit is; nil for a row.
+    public var group: GroupRequest?
+    public var record = RecordRequest()
     /// Threads to compute with; nil for all processors.
     public var threads: Int?
     /// Samples computed at once; nil for as many as `memoryLimit` bytes hold, 256 at most.
@@ -38,8 +42,10 @@ public struct TrainingRequest: Sendable {
         try require(memoryLimit.map { $0 > 0 }, "--memory-limit must be 1 or more")
         try require(
             physicalBatchSize == nil || memoryLimit == nil, "give --physical-batch-size or --memory-limit, not both")
+        try require(group.map { $0.largest > 0 }, "--largest-group must be 1 or more")
+        try record.check()
         try require(
-            ledger == nil || (privacy.seed == nil && clipping.mode != .nonPrivate),
+            record.ledger == nil || (privacy.seed == nil && clipping.mode != .nonPrivate),
             "a ledger accounts for private runs; leave --ledger, or --seed and non-private, out")
     }
 
@@ -60,7 +66,7 @@ public struct TrainingRequest: Sendable {
             throw UsageError(
                 "the number of rows is not known: declare it with --dataset-size, or give the data's with --rows")
         }
-        return try privacy.mechanism(samples: rows, clipping: clipping)
+        return try privacy.mechanism(samples: rows, groupKey: group?.key, clipping: clipping)
     }
 
     var memoryBytes: Int { memoryLimit ?? sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) / 2 }

@@ -23,7 +23,10 @@ public final class TrainingSession {
     private let pool: ThreadPool
     private let generator: any RandomGenerator
     private let drawing: any RandomGenerator
-    private var record: TrainingRecord?
+    private let record: TrainingRecord?
+    private let options: TrainingOptions?
+    /// Labels of the groups accumulated for the step under way.
+    private var groups: Set<[UInt8]> = []
     private var shapes: [String: [Int]] = [:]
     /// Rows accumulated for the step under way.
     private var accumulated = 0
@@ -31,21 +34,37 @@ public final class TrainingSession {
     private var evaluation: (evaluator: Evaluator, shapes: [String: [Int]], tally: MetricsTally)?
 
     /// - Throws: `UsageError` or `SelectionError` if the request contradicts itself or the model, `ONNXFormatError` or
-    ///   `GraphError` if the model cannot be read.
+    ///   `GraphError` if the model cannot be read, `DataError` or `BudgetError` if the run cannot be recorded.
     public init(path: String, _ request: TrainingRequest) throws {
         try request.check()
-        model = try LoadedModel(path: path, untie: request.untie, retie: request.retie)
+        let unadapted = try LoadedModel(path: path, untie: request.untie, retie: request.retie)
+        let (model, trainable) = try unadapted.adapted(
+            by: request.adapters, areKept: request.keepsAdapters, beside: request.selection)
         try model.requireOutput(request.loss.logits)
         if case .output(let name) = request.loss.kind { try model.requireOutput(name) }
-        let trainable = try request.selection.names(in: model.repaired, findings: model.parameterFindings())
-        self.trainable = trainable
-        self.request = request
-        clipping = try request.clipping(of: trainable)
-        mechanism = try request.mechanism(clipping: clipping)
+        (self.model, self.trainable, self.request) = (model, trainable, request)
+        let clipping = try request.clipping(of: trainable)
+        let mechanism = try request.mechanism(clipping: clipping)
         let values = model.graph.initializers.filter { trainable.contains($0.name) }
-        parameters = ParameterMemory(try values.map { ($0.name, try $0.load()) })
+        let parameters = ParameterMemory(try values.map { ($0.name, try $0.load()) })
+        options = mechanism.map { mechanism in
+            let optimization = request.optimization
+            return TrainingOptions(
+                mechanism: mechanism, clipping: clipping, updateRule: optimization.rule,
+                weightDecay: optimization.weightDecay, schedule: optimization.learningRates(steps: mechanism.steps),
+                averageDecay: optimization.averageDecay, noiseFloor: optimization.noiseFloor)
+        }
+        try require(!request.record.isAsked || mechanism != nil, "--ledger and --checkpoint need a training to record")
+        let sizes = parameters.names.map { "\($0) \(parameters[$0].count)" }
+        record = try mechanism.flatMap { [options] mechanism in
+            try request.record.open(
+                mechanism, privacy: request.privacy,
+                options: "\(options!) \(request.loss) \(request.optimization) \(sizes)")
+        }
+        (self.clipping, self.mechanism, self.parameters) = (clipping, mechanism, parameters)
         pool = ThreadPool(threads: request.threads ?? ThreadPool.availableProcessors)
-        generator = request.privacy.makeGenerator()
+        // A seed would repeat the noise of steps that a resumed run takes again.
+        generator = request.privacy.makeGenerator().stream(UInt64(record?.charged ?? 0))
         drawing = generator.stream(0)
     }
 
@@ -65,13 +84,20 @@ public final class TrainingSession {
         return mechanism
     }
 
+    /// What the user should know of earlier runs on the data.
+    public var recordNotes: [String] { record?.notes ?? [] }
+
+    /// Steps that may still be taken: of a run that was resumed, those that were charged and lost are gone.
+    public var stepsLeft: Int { record?.stepsLeft ?? mechanism.map { $0.steps - stepCount } ?? 0 }
+
     // MARK: Batches
 
-    /// Draws the rows of the next logical batch, ascending; it may be empty, and is then a step all the same.
+    /// Draws the samples of the next logical batch, rows or groups of rows, ascending; it may be empty, and is then a step
+    /// all the same.
     /// - Throws: `UsageError` if batches for all planned steps have been drawn.
     public func drawBatch() throws(UsageError) -> [Int] {
         let mechanism = try requireMechanism()
-        guard stepCount + pendingDraws.count < mechanism.steps else {
+        guard pendingDraws.count < stepsLeft else {
             throw UsageError("batches for all \(mechanism.steps) planned steps have been drawn")
         }
         let rows = drawing.batch(of: request.rows ?? mechanism.datasetSize, mechanism.sampler)
@@ -82,9 +108,10 @@ public final class TrainingSession {
     /// Forgets batches that were drawn and not stepped on, say because a loader read ahead. They cost nothing.
     public func forgetDraws() { pendingDraws = [] }
 
-    /// The arrays of a batch that model and loss read; samples lie on their first axes.
+    /// The arrays of a batch that model and loss read; rows lie on their first axes.
+    /// - Parameter isGrouped: whether rows are grouped into samples, where the request says so.
     /// - Throws: `DataError` if one is missing or their first axes differ.
-    public func batch(of arrays: [NamedArray]) throws(DataError) -> DataSet {
+    public func batch(of arrays: [NamedArray], isGrouped: Bool = true) throws(DataError) -> DataSet {
         var keys = model.graph.inputs.map(\.name)
         let target = request.loss.targetType == nil ? nil : request.target
         if let target, !keys.contains(target) { keys.append(target) }
@@ -96,7 +123,12 @@ public final class TrainingSession {
             }
             chosen.append(array)
         }
-        return try DataSet(arrays: chosen, targetKey: target)
+        guard isGrouped, let key = request.group?.key else { return try DataSet(arrays: chosen, targetKey: target) }
+        guard let labels = arrays.first(where: { $0.name == key }) else {
+            throw DataError(.mismatch, "the batch has no array '\(key)', by which its rows are grouped")
+        }
+        if !keys.contains(key) { chosen.append(labels) }
+        return try DataSet(arrays: chosen, targetKey: target, groups: RowGroups(by: labels))
     }
 
     /// Compiles the step for samples shaped like those of `example`, whose values are not looked at.
@@ -113,18 +145,39 @@ public final class TrainingSession {
         try prepare(batch)
         do {
             try requireShapes(batch)
-            try trainer!.accumulate(Array(0..<batch.count), of: batch)
+            try requireWholeGroups(batch)
+            try trainer!.accumulate(Array(0..<batch.sampleCount), of: batch)
         } catch {
             discardBatch()
             throw error
         }
-        accumulated += batch.count
+        accumulated += batch.sampleCount
+    }
+
+    /// A group in two parts would be clipped twice.
+    private func requireWholeGroups(_ batch: DataSet) throws(DataError) {
+        guard let found = batch.groups, let group = request.group else { return }
+        let place = DataError.Place(array: group.key)
+        guard found.largest <= group.largest else {
+            throw DataError(
+                .mismatch, "has a group of \(found.largest) rows, more than --largest-group \(group.largest)", at: place
+            )
+        }
+        let labels = batch[group.key]
+        let width = labels.rowElementCount * labels.type.byteCount
+        for rows in found.rows {
+            let label = labels.withUnsafeBytes { Array($0[rows[0] * width..<(rows[0] + 1) * width]) }
+            guard groups.insert(label).inserted else {
+                throw DataError(.mismatch, "has a group in two parts of one step; keep its rows together", at: place)
+            }
+        }
     }
 
     /// Forgets what the step under way has accumulated.
     public func discardBatch() {
         trainer?.discardBatch()
         accumulated = 0
+        groups = []
     }
 
     /// Ends the step under way: charges it, adds noise once, moves the weights.
@@ -137,40 +190,45 @@ public final class TrainingSession {
         guard let trainer else {
             throw UsageError("sizes are not known before the first batch; give an example to prepare with")
         }
-        guard trainer.stepCount < mechanism.steps else {
+        guard stepsLeft > 0 else {
             throw UsageError("all \(mechanism.steps) planned steps have been taken; plan more with --steps or --epochs")
         }
         let isDrawn = pendingDraws.first == accumulated
         if !isDrawn, record != nil {
-            throw UsageError("a ledger accounts for batches that this session has drawn; this one was not")
+            throw UsageError("what is recorded are batches that this session has drawn; this one was not")
         }
         let report = try trainer.finishStep()
         accumulated = 0
+        groups = []
         if !isDrawn { foreignSteps += 1 }
         if !pendingDraws.isEmpty { pendingDraws.removeFirst() }
         return report
     }
 
-    private func makeTrainer(_ example: DataSet) throws {
-        let mechanism = try requireMechanism()
-        let fitted = try model.trainable(trainable, for: example, request.inputs)
-        let options = TrainingOptions(
-            mechanism: mechanism, clipping: clipping, updateRule: request.optimization.rule,
-            weightDecay: request.optimization.weightDecay,
-            schedule: request.optimization.learningRates(steps: mechanism.steps),
-            averageDecay: request.optimization.averageDecay, noiseFloor: request.optimization.noiseFloor)
-        let expected = Int(mechanism.expectedBatchSize.rounded(.up))
+    /// Writes a checkpoint of the last whole step, replacing the one before.
+    /// - Throws: `UsageError` if none are kept; `DataError` if it cannot be written, the one before then stays.
+    public func saveCheckpoint() throws {
+        guard let record, request.record.folder != nil else {
+            throw UsageError("no folder for checkpoints was given; open the session with --checkpoint")
+        }
+        if let trainer { try record.save(trainer) }
+    }
+
+    private func makeTrainer(_ batch: DataSet) throws {
+        _ = try requireMechanism()
+        let options = options!
+        let example = try request.group?.example(batch) ?? batch
+        let fitted = try model.trainable(
+            trainable, for: example, request.inputs, dropout: .drawn(seed: request.privacy.seed))
+        let expected = Int(options.mechanism.expectedBatchSize.rounded(.up))
         let batchSize = try PhysicalBatch.size(
             wished: request.physicalBatchSize, expectedBatchSize: expected, memoryLimit: request.memoryBytes,
             model: fitted, loss: request.loss, clipping: options.clipping, data: example, pool: pool)
-        if let ledger = request.ledger, record == nil {
-            record = try TrainingRecord(
-                beginning: mechanism, account: LedgerAccount(dataset: ledger.dataset), ledger: ledger.path, folder: nil,
-                options: "")
-        }
-        trainer = try Trainer(
+        let made = try Trainer(
             fitted, loss: request.loss, options: options, data: example, physicalBatchSize: batchSize,
             parameters: parameters, generator: generator, pool: pool, record: record)
+        try record?.restore(made)
+        trainer = made
         shapes = Self.shapes(example)
     }
 
@@ -256,9 +314,10 @@ public final class TrainingSession {
     public func epsilon(delta: Double) throws(UsageError) -> Double {
         let mechanism = try requireMechanism()
         try require(delta > 0 && delta < 1, "delta must lie between 0 and 1")
-        if stepCount == 0 { return 0 }
+        if (record?.charged ?? stepCount) == 0 { return 0 }
         guard reasonsNotPrivate.isEmpty else { return .infinity }
-        return request.privacy.accountant.epsilon(of: [mechanism.event(steps: stepCount)], delta: delta).epsilon
+        let steps = record?.charged ?? stepCount
+        return request.privacy.accountant.epsilon(of: [mechanism.event(steps: steps)], delta: delta).epsilon
     }
 
     /// The guarantee of all planned steps.
@@ -275,6 +334,6 @@ public final class TrainingSession {
     public func save(to path: String) throws {
         guard stepCount > 0 else { throw UsageError("no step has been taken, so there is nothing to save") }
         try model.refuseToOverwrite(path)
-        try model.save(weights(), statement: try statement(), to: path)
+        try model.save(weights(), statement: try statement(), to: path, keepsAdapters: request.keepsAdapters)
     }
 }

@@ -77,7 +77,7 @@ extension NodeExpander {
             let outputs = try run(
                 body, [.tensor(number), .tensor(condition)] + carried, in: scope, node, run: "\(count)", path: path)
             if isConditional { goesOn = try self.number(try tensor(0, outputs), "condition") != 0 }
-            carried = Array(outputs[1...carried.count])
+            carried = Array(outputs.dropFirst().prefix(carried.count))
             for index in collected.indices { collected[index].append(try tensor(1 + carried.count + index, outputs)) }
             count += 1
         }

@@ -50,17 +50,40 @@ public struct StateConversion {
         var choices = resolution.choices.map { (choice) -> [Candidate] in
             if case .candidates(let candidates) = choice { candidates } else { [] }
         }
-        for (state, tensor) in states.enumerated() where choices[state].isEmpty {
-            let first = reference.firstName(of: tensor.name)
-            if first != tensor.name, let position = states.firstIndex(where: { $0.name == first }) {
-                choices[state] = choices[position]
+        // All names of one tensor have what one of them has.
+        let families = Dictionary(grouping: states.indices) { reference.firstName(of: states[$0].name) }
+        for family in families.values where family.count > 1 {
+            guard let known = family.first(where: { !choices[$0].isEmpty }) else { continue }
+            for state in family where choices[state].isEmpty { choices[state] = choices[known] }
+        }
+        let trained = TrainedValues(states, graphs)
+        let taken = Set(choices.joined().map(\.graph))
+        var torn = try trained.torn(choices, isChanged, in: reference)
+        for state in torn.keys { choices[state] = [] }
+        // Trained tensors that nobody takes, though their elements were known: the program has fewer of them.
+        var disputed: Set<Int> = []
+        for case .ambiguous(let candidates) in resolution.choices { disputed.formUnion(candidates.map(\.graph)) }
+        var surplus: Set<Int> = []
+        for (graph, candidates) in Dictionary(grouping: search.candidates, by: \.graph)
+        where isChanged[graph] && !taken.contains(graph) && !disputed.contains(graph) {
+            if try !candidates.contains(where: { try trained.agree($0, with: choices[$0.state]) }) {
+                surplus.insert(graph)
             }
         }
-        let torn = try Self.torn(states, choices, isChanged, in: reference) {
-            try graphs[$0].current.load().floatValues
+        for graph in surplus.sorted() {
+            let tensor = graphs[graph]
+            let isMissed = states.indices.contains {
+                choices[$0].isEmpty && states[$0].type.isFloatingPoint && tensor.modules.contains(states[$0].module)
+            }
+            let names = tensor.programNames.union([tensor.original.name])
+            guard !isMissed, let state = states.firstIndex(where: { names.contains($0.programName) }),
+                let other = choices[state].first
+            else { continue }
+            torn[state] = "'\(graphs[other.graph].name)' and '\(tensor.name)' of the graph"
+            choices[state] = []
+            surplus.remove(graph)
         }
-        for state in torn.keys { choices[state] = [] }
-        var open = states.indices.filter { choices[$0].isEmpty && states[$0].type.isFloatingPoint }
+        var open = states.indices.filter { choices[$0].isEmpty && states[$0].type.isFloatingPoint && torn[$0] == nil }
         // A tensor that several were computed into is none of them, though it may have had the same values.
         let explained = Set(search.candidates.map(\.graph))
         let spoiled = graphs.indices.filter { position in
@@ -72,7 +95,8 @@ public struct StateConversion {
             open.append(state)
         }
         let unexplained = graphs.indices.filter { position in
-            isChanged[position] && (!explained.contains(position) || spoiled.contains(position))
+            isChanged[position]
+                && (!explained.contains(position) || spoiled.contains(position) || surplus.contains(position))
         }
         let weak = states.indices.filter { state in
             search.filledStates.contains(state) && choices[state].contains { $0.evidence < .module(0) }
@@ -85,9 +109,8 @@ public struct StateConversion {
         for (state, tensor) in states.enumerated() {
             if !choices[state].isEmpty {
                 report.mapped.append(.init(choices[state], tensor, graphs))
-            } else if let first = torn[state] {
-                let reason =
-                    "the same tensor as '\(first)' in the program, but trained apart from it; train with --no-untie"
+            } else if let parts = torn[state] {
+                let reason = "one tensor of the program that was trained as two, \(parts); train with --no-untie"
                 report.missing.append(.init(name: tensor.name, reason: reason))
             } else if let reason = destruction.reasons[state] {
                 report.missing.append(.init(name: tensor.name, reason: reason))
@@ -112,34 +135,6 @@ public struct StateConversion {
         self.isChanged = isChanged
         self.reference = reference
         self.releaseMemory = releaseMemory
-    }
-
-    /// Names of one tensor of the program whose values in the graph differ, with the first name.
-    private static func torn(
-        _ states: [StateTensor], _ choices: [[Candidate]], _ isChanged: [Bool], in reference: WeightFile,
-        _ trained: (Int) throws -> [Float]
-    ) rethrows -> [Int: String] {
-        let positions = Dictionary(
-            states.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-        func values(_ state: Int) throws -> [Float] {
-            var values = [Float](repeating: .nan, count: states[state].count)
-            for candidate in choices[state] {
-                let source = try trained(candidate.graph)
-                for copy in candidate.copies { copy.state.scatter(copy.graph.gathered(from: source), into: &values) }
-            }
-            return values
-        }
-        var torn: [Int: String] = [:]
-        for (state, tensor) in states.enumerated() {
-            let name = reference.firstName(of: tensor.name)
-            guard name != tensor.name, let first = positions[name], !choices[state].isEmpty, !choices[first].isEmpty,
-                Set(choices[state].map(\.graph)) != Set(choices[first].map(\.graph)),
-                (choices[state] + choices[first]).contains(where: { isChanged[$0.graph] })
-            else { continue }
-            let differ = try zip(values(state), values(first)).contains { $0 != $1 && !($0.isNaN && $1.isNaN) }
-            if differ { torn[state] = name }
-        }
-        return torn
     }
 
     /// Takes names and layouts from the graph alone; see `RecoveredNames`. Low-rank adapters that training kept are merged

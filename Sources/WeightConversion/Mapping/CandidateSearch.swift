@@ -34,7 +34,7 @@ struct CandidateSearch {
         try takeFingerprints()
         try findWhole()
         try findParts()
-        try findFilledBiases()
+        try findRecurrentBiases()
     }
 
     private mutating func takeFingerprints() throws {
@@ -95,9 +95,9 @@ struct CandidateSearch {
         }
     }
 
-    /// Adds biases of recurrent layers that are filled with one number, or lie beside such ones.
-    private mutating func findFilledBiases() throws {
-        for place in RecurrentBiases.places(states, graphs, candidates) where filledStates.contains(place.state) {
+    /// Adds biases of recurrent layers by their places: those of one layer may be equal, or filled with one number.
+    private mutating func findRecurrentBiases() throws {
+        for place in RecurrentBiases.places(states, graphs, candidates) {
             let tensor = graphs[place.graph]
             let array = try file.array(states[place.state].name)
             let search = LayoutSearch(

@@ -1,7 +1,7 @@
 import Training
 
 /// The biases of recurrent layers, of which ONNX stores all of a layer in one tensor, [directions, 2 gates hidden]: those
-/// of the inputs, then those of the state. Biases that are filled with one number cannot be found by their values; here
+/// of the inputs, then those of the state. Biases that are equal or filled with one number cannot be told by their values; here
 /// they are found by the weights of the same layer, whose names in PyTorch's modules differ by one word.
 enum RecurrentBiases {
     struct Place {

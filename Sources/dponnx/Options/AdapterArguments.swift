@@ -19,18 +19,10 @@ struct AdapterArguments: ParsableArguments {
     /// The model with its adapters, and what trains.
     /// - Throws: `SelectionError` or `UsageError` for adapters that the model cannot have.
     func apply(to model: LoadedModel, _ selection: SelectionArguments) throws -> (LoadedModel, names: [String]) {
-        guard !adapter.isEmpty else { return (model, try selection.names(in: model)) }
-        let adapted = try model.adapted(by: adapter)
-        let adapters = adapted.adapters!
-        if keepAdapter {
-            try adapters.checkCanBeKept()
-            guard model.file.irVersion >= 4 else {
-                throw UsageError("--keep-adapter needs IR version 4 or newer; the model has \(model.file.irVersion)")
-            }
-        }
-        note("\(adapters.adapters.count) weights have adapters")
-        let chosen = Set(selection.trainable.isEmpty ? [] : try selection.names(in: model))
-        return (adapted, adapted.graph.initializers.map(\.name).filter((chosen.union(adapters.names)).contains))
+        let selection = ParameterSelection(trainable: selection.trainable, frozen: selection.frozen)
+        let (adapted, names) = try model.adapted(by: adapter, areKept: keepAdapter, beside: selection)
+        if let adapters = adapted.adapters { note("\(adapters.adapters.count) weights have adapters") }
+        return (adapted, names)
     }
 }
 
