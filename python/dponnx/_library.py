@@ -48,6 +48,7 @@ _SIGNATURES = {
     "dponnx_forget_draws": [_session],
     "dponnx_prepare": [_session, _tensors, ctypes.c_size_t],
     "dponnx_accumulate": [_session, _tensors, ctypes.c_size_t],
+    "dponnx_checkpoint": [_session],
     "dponnx_discard": [_session],
     "dponnx_finish_step": [_session, ctypes.POINTER(Report)],
     "dponnx_evaluate": [_session, _tensors, ctypes.c_size_t],

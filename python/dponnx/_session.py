@@ -73,6 +73,9 @@ class Session:
     def evaluate(self, arrays: Mapping[str, Any]) -> None:
         self._feed("dponnx_evaluate", arrays)
 
+    def checkpoint(self) -> None:
+        _call("dponnx_checkpoint", self._pointer)
+
     def discard(self) -> None:
         _call("dponnx_discard", self._pointer)
 

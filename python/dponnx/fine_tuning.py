@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -62,6 +63,8 @@ def fine_tune(
     logits: str | int | None = None,
     collate_fn: Callable[[list[Any]], Any] | None = None,
     exporter: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_steps: int | None = None,
     progress: bool = True,
     **options: Any,
 ) -> FineTuningResult:
@@ -82,6 +85,8 @@ def fine_tune(
     - validation: data to evaluate the trained module on.
     - output: where the trained ONNX file goes.
     - logits: key or index of the output that the loss reads, where a module returns several.
+    - checkpoint: a folder to save the training in, every `checkpoint_steps` steps (default: every five minutes). The same
+      call with `resume=True`, on the module as it was before training, goes on from there.
     - progress: show a bar, if tqdm is installed.
     - options: any other of `PrivateTrainer`: optimizer, learning_rate, schedule, clip_norm, clipping_style, ...
     """
@@ -109,21 +114,28 @@ def fine_tune(
             loss="output:loss" if function is not None else "cross-entropy" if shifts else kind,
             logits=None if function is not None else "logits", target=target,
             rows=len(samples), dataset_size=dataset_size, batch_size=_batch_size(batch_size, options, len(samples)),
-            epsilon=epsilon, delta=delta, noise_multiplier=noise_multiplier, epochs=epochs, steps=steps, **options,
+            epsilon=epsilon, delta=delta, noise_multiplier=noise_multiplier, epochs=epochs, steps=steps,
+            checkpoint=None if checkpoint is None else os.fspath(checkpoint), **options,
         )  # fmt: skip
-        settings.setdefault("trainable", _trainable(path, module, used))
+        if "adapter" not in settings:
+            settings.setdefault("trainable", _trainable(path, module, used))
         trainer = PrivateTrainer(path, **settings)
         trainer.require_trainable(lambda path: _title(module, path))
         for note in trainer.notes:
             logger.info(note)
         # Shapes alone; nothing is learnt from it.
         trainer.prepare(samples.batch([0]))
-        for _ in _progress(trainer, progress):
+        saved = time.monotonic()
+        for taken in _progress(trainer, progress):
             rows = trainer.draw().tolist()
             # Parts bound the memory that a batch's items take.
             for start in range(0, len(rows), _PART):
                 trainer.accumulate(samples.batch(rows[start : start + _PART]))
             trainer.finish_step()
+            due = (taken + 1) % checkpoint_steps == 0 if checkpoint_steps else time.monotonic() - saved > 300
+            if checkpoint is not None and (due or trainer.steps_left == 0):
+                trainer.checkpoint()
+                saved = time.monotonic()
         trainer.save(output)
         metrics = None if held_out is None else trainer.evaluate(_parts(held_out))
         _load(module, trainer)
@@ -254,7 +266,7 @@ def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _progress(trainer: PrivateTrainer, shown: bool) -> Iterable[int]:
-    steps = range(trainer.steps)
+    steps = range(trainer.steps_left)
     if not shown:
         return steps
     try:

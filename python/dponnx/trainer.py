@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import by_name
+from ._arrays import as_array, by_name, is_tensor
 from ._session import Session
 from ._state import StateDict
-from .errors import USAGE, DponnxError, NotTrainableError, PrivacyWarning
+from .errors import BAD_INPUT, USAGE, DponnxError, NotTrainableError, PrivacyWarning
 
 
 class BatchSampler:
@@ -35,13 +35,13 @@ class BatchSampler:
     def __iter__(self) -> Iterator[list[int]]:
         # What a loader has read ahead in an epoch that was broken off is not stepped on any more.
         self._trainer._forget_draws()
-        left = self._trainer.steps - self._trainer.steps_taken
+        left = self._trainer.steps_left
         if left <= 0:
             warnings.warn("all planned steps have been taken; no batch is drawn any more", stacklevel=2)
         for _ in range(min(len(self), left)):
             rows = self._trainer.draw()
             if rows.size:
-                yield rows.tolist()
+                yield self._trainer.rows_of(rows)
 
 
 class PrivateTrainer:
@@ -51,11 +51,28 @@ class PrivateTrainer:
     declared), `rows` (rows that batches are drawn from, N unless given), `batch_size`, `epochs`, `steps`, `sampler`,
     `accountant`, `clip_norm`, `clipping_style`, `optimizer`, `learning_rate`, `loss`, `target`, `trainable`, `frozen` and
     so on; dponnx.h lists them. An unknown one is an error.
+
+    With `group_by`, the key of an array of every batch, rows of one value form one sample, which is drawn, clipped and
+    protected as one; `groups` is that array for all rows of the data. `dataset_size` then counts groups. `adapter`
+    ("lora:rank=8") trains low-rank adapters. With `checkpoint`, a folder, `checkpoint()` saves how far the training has
+    come, and `resume=True` goes on from there.
     """
 
-    def __init__(self, onnx_path: str | os.PathLike[str], **options: Any) -> None:
-        self._path = onnx_path
+    def __init__(self, onnx_path: str | os.PathLike[str], *, groups: Any = None, **options: Any) -> None:
         self._options = {name: value for name, value in options.items() if value is not None}
+        self._group_by: str | None = self._options.get("group_by")
+        if (groups is None) != (self._group_by is None):
+            raise DponnxError("group_by, a key, and groups, that array for all rows, belong together", USAGE)
+        self._group_rows: list[list[int]] = []
+        self._group_numbers: dict[Any, int] = {}
+        if groups is not None:
+            for row, label in enumerate(_labels(groups)):
+                self._group_numbers.setdefault(label, len(self._group_numbers))
+                if self._group_numbers[label] == len(self._group_rows):
+                    self._group_rows.append([])
+                self._group_rows[self._group_numbers[label]].append(row)
+            self._options["largest_group"] = max(map(len, self._group_rows), default=1)
+            self._options.setdefault("rows", len(self._group_rows))
         self._session = Session(onnx_path, self._options)
         self._description = self._session.describe()
         self._draws: deque[int] = deque()
@@ -83,6 +100,11 @@ class PrivateTrainer:
     def steps(self) -> int:
         """Planned steps."""
         return int(self._mechanism["steps"])
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that may still be taken; of a run that was resumed, those that were paid for and lost are gone."""
+        return int(self._session.describe()["steps_left"])
 
     @property
     def noise_multiplier(self) -> float:
@@ -125,8 +147,15 @@ class PrivateTrainer:
         """Batches for which `epsilon` holds."""
         return BatchSampler(self)
 
+    def rows_of(self, drawn: np.ndarray) -> list[int]:
+        """The rows of what `draw` has drawn: the same ones, or all of its groups, one group after the other."""
+        if self._group_by is None:
+            return drawn.tolist()
+        return [row for group in drawn for row in self._group_rows[group]]
+
     def draw(self) -> np.ndarray:
-        """Rows of the next batch, ascending; for loops without a loader. An empty batch is a step too."""
+        """Rows of the next batch, ascending, or numbers of groups, in the order of their first rows; for loops without a
+        loader. An empty batch is a step too."""
         rows = self._session.draw()
         self._draws.append(rows.size)
         return rows
@@ -142,6 +171,10 @@ class PrivateTrainer:
         """Adds rows to the step under way, in parts of any size. All samples have one shape."""
         self._session.accumulate(self._arrays(batch))
         self._prepared = True
+
+    def checkpoint(self) -> None:
+        """Writes a checkpoint of the last whole step to the folder that the option `checkpoint` gives."""
+        self._session.checkpoint()
 
     def discard(self) -> None:
         """Forgets the rows of the step under way."""
@@ -192,7 +225,14 @@ class PrivateTrainer:
             self.finish_step()
 
     def _arrays(self, batch: Any) -> dict[str, Any]:
-        return by_name(batch, self.inputs, self._target)
+        arrays = by_name(batch, self.inputs, self._target)
+        if self._group_by is not None and isinstance(batch, Mapping) and self._group_by in batch:
+            labels = _labels(batch[self._group_by])
+            unknown = [label for label in labels if label not in self._group_numbers]
+            if unknown:
+                raise DponnxError(f"'{self._group_by}' holds {unknown[0]!r}, which groups does not", BAD_INPUT)
+            arrays[self._group_by] = np.array([self._group_numbers[label] for label in labels], np.int64)
+        return arrays
 
     # Results
 
@@ -248,6 +288,13 @@ class PrivateTrainer:
         if self._prepared:
             self._take_empty_steps()
         return StateDict(reference).trained(self._session, partial)
+
+
+def _labels(values: Any) -> list[Any]:
+    """Entries that rows are grouped by, numbers or texts."""
+    if isinstance(values, (list, tuple)):
+        return [value.item() if hasattr(value, "item") else value for value in values]
+    return as_array(values)[0].tolist() if is_tensor(values) else np.asarray(values).tolist()
 
 
 def _number(value: float) -> float | None:
