@@ -105,11 +105,11 @@ import Testing
     }
 
     /// A tensor that two were computed into may equal one of them, and yet is neither.
-    @Test func spoiled() throws {
+    @Test(arguments: ["spoiled-dynamo", "spoiled-ts"]) func spoiled(_ name: String) throws {
         let names: Set = ["first.parametrizations.weight.original0", "first.parametrizations.weight.original1"]
-        let (path, injection) = try injected("spoiled-dynamo")
+        let (path, injection) = try injected(name)
         #expect(Set(injection.missing.map(\.name)) == names)
-        let original = try Fixture.model("spoiled-dynamo")
+        let original = try Fixture.model(name)
         var values: [String: [Float]] = [:]
         for tensor in original.graph.initializers where tensor.dataType == .float32 {
             values[tensor.name] = try tensor.load().floatValues.map { $0 + 1 }
@@ -117,7 +117,7 @@ import Testing
         try original.file.save(to: path, applying: ONNXEdits(values: values))
         let conversion = try StateConversion(
             trained: LoadedModel(path: path).graph, original: original.graph,
-            reference: Fixture.weights("spoiled-dynamo"))
+            reference: Fixture.weights(name))
         #expect(Set(conversion.report.missing.map(\.name)) == names)
     }
 

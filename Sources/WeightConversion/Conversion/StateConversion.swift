@@ -87,8 +87,13 @@ public struct StateConversion {
         // A tensor that several were computed into is none of them, though it may have had the same values.
         let explained = Set(search.candidates.map(\.graph))
         let spoiled = graphs.indices.filter { position in
-            explained.contains(position) && isChanged[position]
-                && open.contains { graphs[position].foldedFrom.contains(states[$0].programName) }
+            guard explained.contains(position), isChanged[position] else { return false }
+            let owners = states.indices.filter { choices[$0].contains { $0.graph == position } }
+            return open.contains { state in
+                graphs[position].foldedFrom.contains(states[state].programName)
+                    || (graphs[position].isComputed
+                        && owners.contains { states[$0].isParametrized(with: states[state]) })
+            }
         }
         for state in states.indices where choices[state].contains(where: { spoiled.contains($0.graph) }) {
             choices[state] = []

@@ -57,7 +57,11 @@ public struct WeightInjection {
         let parameters = try Self.parameters(of: graph)
         for (position, tensor) in graphs.enumerated() where parameters.contains(tensor.name) {
             if case .ambiguous = resolution.choices[position] { continue }
-            let isSpoiled = open.contains { tensor.foldedFrom.contains(states[$0].programName) }
+            let owners = choices[position].map(\.state)
+            let isSpoiled = open.contains { state in
+                tensor.foldedFrom.contains(states[state].programName)
+                    || (tensor.isComputed && owners.contains { states[$0].isParametrized(with: states[state]) })
+            }
             if isSpoiled { choices[position] = [] }
             if choices[position].isEmpty { destroyed.append(tensor) }
         }

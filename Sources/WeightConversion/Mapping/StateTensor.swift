@@ -12,6 +12,15 @@ struct StateTensor: Sendable {
     var module: String { TensorNaming.module(of: programName) }
     var count: Int { shape.reduce(1, *) }
 
+    /// Whether PyTorch computes one weight from both tensors: from those of a parametrization, or, as weight normalization
+    /// used to name them, a norm and a direction.
+    func isParametrized(with other: StateTensor) -> Bool {
+        guard module == other.module, name != other.name else { return false }
+        if module.split(separator: ".").contains("parametrizations") { return true }
+        let leaves = [TensorNaming.leaf(of: programName), TensorNaming.leaf(of: other.programName)]
+        return leaves[0].dropLast(2) == leaves[1].dropLast(2) && Set(leaves.map { $0.suffix(2) }) == ["_g", "_v"]
+    }
+
     /// Every tensor of a checkpoint whose program was exported as a graph.
     /// - Parameter names: names of the program's tensors besides those that the exporter states.
     static func all(
