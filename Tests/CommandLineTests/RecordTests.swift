@@ -169,6 +169,43 @@ import Testing
         #expect(spent.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
     }
 
+    /// What a user's rows cost together does not follow from what one row costs, nor the other way round.
+    @Test func runsOnRowsAndOnUsersDoNotAddUp() throws {
+        let ledger = folder.file("ledger")
+        let users = folder.file("users.csv")
+        var text = "user," + (0..<6).map { "x.\($0)" }.joined(separator: ",") + ",labels\n"
+        for row in 0..<5 { text += "\(row / 2),0,1,2,3,4,5,\(row % 2)\n" }
+        try text.write(toFile: users, atomically: true, encoding: .utf8)
+        func run(_ steps: Int, grouped: Bool, _ more: String...) throws -> CommandRun {
+            var arguments = train(steps, "--ledger", ledger, "--dataset-id", "people") + more
+            arguments[arguments.firstIndex(of: "--data")! + 1] = users
+            return try CommandRun(arguments + (grouped ? ["--group-by", "user"] : []))
+        }
+        #expect(!(try run(3, grouped: false).errors.contains("add up")))
+        let grouped = try run(4, grouped: true)
+        #expect(grouped.status == 0 && grouped.errors.contains("do not add up"), "\(grouped.errors)")
+        #expect(try run(2, grouped: false).status == 0)
+        let account = try CommandRun("account", "--ledger", ledger, "--delta", "1e-5", "--json")
+        let sets = try #require(account.json?["data_sets"] as? [[String: Any]])
+        #expect(sets.map { $0["id"] as? String } == ["people", "people"])
+        let units = ["all rows with one value of 'user'", "one row of axis 0"]
+        #expect(sets.map { $0["unit"] as? String } == units)
+        #expect(sets.map { $0["steps"] as? Int } == [4, 5] && sets.map { $0["runs"] as? Int } == [1, 2])
+        for (set, steps) in zip(sets, [4, 5]) {
+            let event = PrivacyEvent(.poissonSampledGaussian(samplingRate: 0.4, noiseMultiplier: 1), count: steps)
+            #expect(
+                (set["pld"] as? [String: Any])?["epsilon"] as? Double
+                    == PrivacyLossAccountant([event]).epsilon(delta: 1e-5).upper)
+        }
+        let notes = try #require(account.json?["notes"] as? [String])
+        #expect(notes.count == 1 && notes[0].contains("'people'") && notes[0].contains("not added up"))
+        let shown = try CommandRun("account", "--ledger", ledger, "--delta", "1e-5").output
+        #expect(shown.contains(notes[0]) && units.allSatisfy { shown.contains($0) })
+        // A budget for both together would promise what nobody can compute.
+        let refused = try run(1, grouped: true, "--dataset-budget", "1000")
+        #expect(refused.status == 64 && refused.errors.contains("a budget cannot add them up"), "\(refused.errors)")
+    }
+
     @Test func fingerprintsTellDataApart() throws {
         let (ledger, key) = (folder.file("ledger"), folder.file("key"))
         try Data("sixteen or more bytes".utf8).write(to: URL(fileURLWithPath: key))

@@ -47,7 +47,7 @@ public final class TrainingRecord {
             }
         }
         ledger = try PrivacyLedger(path: Self.ledgerPath(path, folder))
-        notes = account.notes(on: ledger.runs)
+        notes = account.notes(on: ledger.runs, unit: mechanism.unit)
         let others = ledger.runs.filter { $0.dataset == account.dataset }
         try account.budget?.check(others, and: mechanism, dataset: account.dataset)
         id = try ledger.begin(mechanism, account: account)
@@ -89,7 +89,7 @@ public final class TrainingRecord {
                 .mismatch, "holds a run on data set \(quoted(run.dataset)); resume it under that name",
                 at: .init(file: folder))
         }
-        notes = account.notes(on: ledger.runs)
+        notes = account.notes(on: ledger.runs, unit: mechanism.unit)
         let others = ledger.runs.filter { [id] in $0.dataset == account.dataset && $0.id != id }
         try account.budget?.check(others, and: mechanism, dataset: account.dataset)
     }

@@ -17,8 +17,14 @@ public struct DatasetBudget: Sendable, Hashable {
     /// - Parameters:
     ///   - spent: the data set's other runs.
     ///   - planned: a run that is about to go on to its end.
-    /// - Throws: `BudgetError` if together they would cost more.
+    /// - Throws: `BudgetError` if together they would cost more, or protect different units, so that nobody can tell.
     func check(_ spent: [LedgerRun], and planned: PrivacyMechanism, dataset: String) throws(BudgetError) {
+        if let other = spent.first(where: { $0.unit != planned.unit && $0.charged > 0 }) {
+            throw BudgetError(
+                description:
+                    "data set '\(dataset)' has runs that protect \(other.unit), and this one protects \(planned.unit): a budget cannot add them up; give each unit a --dataset-id of its own"
+            )
+        }
         let before = spent.map(\.event)
         func total(_ steps: Int) -> Double {
             accountant.epsilon(of: before + [planned.event(steps: steps)], delta: delta).epsilon

@@ -25,11 +25,16 @@ public struct LedgerAccount: Sendable, Hashable {
         return Array(region.bytes(0, region.count))
     }
 
-    /// What the user should know of earlier runs: that the data under this name were others, or that these data have
-    /// another name.
-    func notes(on runs: [LedgerRun]) -> [String] {
-        guard let fingerprint else { return [] }
+    /// What the user should know of earlier runs: that they protected another unit than this run does, that the data under
+    /// this name were others, or that these data have another name.
+    func notes(on runs: [LedgerRun], unit: String) -> [String] {
         var notes: [String] = []
+        if let other = runs.first(where: { $0.dataset == dataset && $0.unit != unit }) {
+            notes.append(
+                "earlier runs on data set '\(dataset)' protect \(other.unit), this one protects \(unit): their epsilons do not add up, and what both cost together is not known"
+            )
+        }
+        guard let fingerprint else { return notes }
         if runs.contains(where: { $0.dataset == dataset && ($0.fingerprint ?? fingerprint) != fingerprint }) {
             notes.append(
                 "data set '\(dataset)' had another fingerprint in an earlier run: the data or the key have changed since; their epsilons are added up"

@@ -10,8 +10,8 @@ struct AccountCommand: ParsableCommand {
             is that of Poisson sampling with add-or-remove-one adjacency. All accountants are printed side by side: pld \
             is the tightest bound, with what no analysis can go below; gdp is an approximation and no guarantee.
 
-            With --ledger the runs recorded there are composed, data set by data set. --plot draws the curves behind the \
-            numbers.
+            With --ledger the runs recorded there are composed, data set by data set and unit by unit: runs on rows and \
+            runs on groups of rows do not add up. --plot draws the curves behind the numbers.
 
             Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
             """)
@@ -91,11 +91,12 @@ struct AccountCommand: ParsableCommand {
     func run() throws {
         try reportingFailures {
             if let ledger = account.ledger {
-                let runs = try PrivacyLedger.runs(in: ledger)
-                let report = LedgerReport(runs, delta: delta)
+                let totals = LedgerTotal.all(try PrivacyLedger.runs(in: ledger))
+                let report = LedgerReport(totals, delta: delta)
                 try draw(
-                    report.dataSets.map { set in
-                        (set.id.isEmpty ? "unnamed" : set.id, runs.filter { $0.dataset == set.id }.map(\.event))
+                    totals.map { total in
+                        let name = total.dataset.isEmpty ? "unnamed" : total.dataset
+                        return (total.unit == PrivacyMechanism.rowUnit ? name : "\(name), \(total.unit)", total.events)
                     }, "all runs")
                 if json { try printJSON(report) } else { print(report.text) }
                 return
