@@ -20,6 +20,14 @@ func sumOfSquares(_ x: UnsafePointer<Float>, _ count: Int) -> Double {
     dot(x, x, count)
 }
 
+/// The length of gradients that are at hand as a whole.
+public enum GradientNorm {
+    /// Sum of squares, accumulated in double precision.
+    public static func square(of values: UnsafeMutableBufferPointer<Float>) -> Double {
+        values.baseAddress.map { sumOfSquares($0, values.count) } ?? 0
+    }
+}
+
 /// Inner product, multiplied and accumulated in double precision.
 func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Double {
     var first = SIMD2<Double>.zero

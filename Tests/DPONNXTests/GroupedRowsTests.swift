@@ -43,31 +43,82 @@ import Testing
             gradients.append(gradient)
         }
         let norms = gradients.map { $0.values.joined().reduce(0) { $0 + $1 * $1 }.squareRoot() }
-        let joined = try engine(mode, data, rows: 3)
-        // In another order, of which the report does not depend.
-        let samples = try joined.accumulate([1, 0, 2])
-        let order = [1, 0, 2]
-        #expect(largestError(samples.map(\.loss), order.map { losses[$0] }) < 1e-4)
-        #expect(largestError(samples.map { $0.norm! }, order.map { norms[$0] }) < 2e-4)
-        for name in names {
-            let expected = gradients[0][name]!.indices.map { index in
-                (0..<3).reduce(0) { $0 + min(1, 0.3 / norms[$1]) * gradients[$1][name]![index] }
+        // Physical batches that hold the largest group, and ones that do not.
+        for rows in [3, 2] {
+            let joined = try engine(mode, data, rows: rows)
+            // In another order, of which the report does not depend.
+            let samples = try joined.accumulate([1, 0, 2])
+            let order = [1, 0, 2]
+            #expect(largestError(samples.map(\.loss), order.map { losses[$0] }) < 1e-4)
+            #expect(largestError(samples.map { $0.norm! }, order.map { norms[$0] }) < 2e-4)
+            for name in names {
+                let expected = gradients[0][name]!.indices.map { index in
+                    (0..<3).reduce(0) { $0 + min(1, 0.3 / norms[$1]) * gradients[$1][name]![index] }
+                }
+                #expect(largestError(Array(joined.sum(of: name)), expected, floor: 3e-4) < 1e-3, "\(name), \(rows)")
             }
-            #expect(largestError(Array(joined.sum(of: name)), expected, floor: 3e-4) < 1e-3, "\(name)")
         }
     }
 
-    @Test func groupsThatDoNotFitAreRefused() throws {
-        let exported = ExportedModel("mlp")
+    /// Every style and function clips a group that is computed in parts as it clips one that is computed at once.
+    @Test(arguments: [
+        ClippingOptions(style: .flat, clippingNorm: 0.1), ClippingOptions(style: .layerWise, clippingNorm: 0.1),
+        ClippingOptions(style: .parameterWise, clippingNorm: 0.1),
+        ClippingOptions(function: .automatic(gamma: 0.01), clippingNorm: 0.1),
+        ClippingOptions(function: .normalized, style: .layerWise, clippingNorm: 0.1),
+        ClippingOptions(function: .global(bound: 100), clippingNorm: 0.1),
+        ClippingOptions(mode: .nonPrivate), ClippingOptions(clippingNorm: .infinity),
+    ]) func partsOfAGroupAreClippedTogether(_ clipping: ClippingOptions) throws {
+        let exported = ExportedModel("vit")
         let model = try exported.load()
         let data = try grouped(exported, model)
         let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
         let trainable = try model.trainable(names, for: data, InputOptions())
-        let error = #expect(throws: DataError.self) {
+        let engines = try [3, 2].map {
             try GradientEngine(
-                trainable, loss: LossSpecification(), clipping: ClippingOptions(), data: data, batchSize: 2,
+                trainable, loss: LossSpecification(), clipping: clipping, data: data, batchSize: $0,
                 parameters: trainable.makeParameters(), pool: pool)
         }
-        #expect(error?.message.contains("'user' has 3 rows, more than the 2 computed at once") == true)
+        let (whole, parts) = (engines[0], engines[1])
+        let expected = try whole.accumulate([0, 2])
+        let found = try parts.accumulate([0, 2])
+        #expect(largestError(found.map(\.loss), expected.map { Double($0.loss) }) < 1e-5)
+        #expect(
+            largestError(found.flatMap(\.factors), expected.flatMap(\.factors).map(Double.init)) < 1e-4)
+        #expect(found.map { $0.norm == nil } == expected.map { $0.norm == nil })
+        for name in names {
+            let sum = whole.sum(of: name).map(Double.init)
+            #expect(largestError(Array(parts.sum(of: name)), sum, floor: 1e-4) < 1e-3, "\(name)")
+        }
+        // A group by itself is no longer than C.
+        guard clipping.mode != .nonPrivate, clipping.clippingNorm.isFinite else { return }
+        parts.reset()
+        _ = try parts.accumulate([0])
+        let square = names.reduce(0.0) { $0 + parts.sum(of: $1).reduce(0) { $0 + Double($1) * Double($1) } }
+        #expect(square.squareRoot() <= 0.1 * (1 + 1e-6))
+    }
+
+    @Test func aGroupInPartsWithARowThatIsNotFiniteIsLeftOut() throws {
+        let exported = ExportedModel("mlp")
+        let model = try exported.load()
+        let rows = try exported.data(for: model)
+        var values = [Float](repeating: 0, count: 30)
+        values.withUnsafeMutableBufferPointer { rows["x"].gather(rows: Array(0..<5), into: $0) }
+        values[4 * 6] = .nan
+        let data = try DataSet(
+            arrays: [NamedArray(name: "x", shape: [5, 6], values: values), rows["labels"]], targetKey: "labels",
+            groups: RowGroups(by: NamedArray(name: "user", shape: [5], values: Self.users)))
+        let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
+        let trainable = try model.trainable(names, for: data, InputOptions())
+        func engine() throws -> GradientEngine {
+            try GradientEngine(
+                trainable, loss: LossSpecification(), clipping: ClippingOptions(clippingNorm: 0.3), data: data,
+                batchSize: 2, parameters: trainable.makeParameters(), pool: pool)
+        }
+        let (all, others) = (try engine(), try engine())
+        let samples = try all.accumulate([0, 1, 2])
+        #expect(samples[0].factors == [0] && samples[1].factors[0] > 0 && samples[2].factors[0] > 0)
+        _ = try others.accumulate([1, 2])
+        for name in names { #expect(Array(all.sum(of: name)) == Array(others.sum(of: name)), "\(name)") }
     }
 }

@@ -42,6 +42,9 @@ public struct PrivateStep: Sendable {
     /// Parameters of each clipping group: layers in the order of the forward pass, parameters in the order of the graph,
     /// groups as given.
     public let groups: [[String]]
+    /// Thresholds of the groups in units of C.
+    private let shares: [Double]
+    private let function: ClippingFunction
     public let rules: [Rule]
     /// Trainable parameters that the loss does not depend on; their gradient is zero.
     public let unreached: [String]
@@ -143,8 +146,19 @@ public struct PrivateStep: Sendable {
         }
         graph = builder.finish()
         self.groups = groups.parameters
+        shares = groups.shares
+        function = options.function
         self.rules = rules
         self.unreached = unreached
+    }
+
+    /// The clip factors, by group, of a sample's gradient that is at hand as a whole.
+    /// - Parameter squares: squared norms of its parts, by parameter; finite.
+    public func factors(ofGradientWith squares: [String: Double], clippingNorm: Double) -> [Float] {
+        zip(groups, shares).map { names, share in
+            let square = names.reduce(0) { $0 + squares[$1]! }
+            return function.factor(norm: square.squareRoot(), clippingNorm: share * clippingNorm)
+        }
     }
 
     /// The second pass rounds anew: a group whose gradient is nothing but rounding would not keep to the norm that the

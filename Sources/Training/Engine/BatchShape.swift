@@ -15,26 +15,17 @@ struct BatchShapes {
     /// Rows at once at most; exactly so many where the model fixes its batch.
     let rows: Int
     let isFixed: Bool
-    /// Numbers of rows per sample, ascending.
+    /// Numbers of rows per sample, ascending; samples of more rows than are computed at once have none.
     let widths: [Int]
 
-    /// - Throws: `DataError` if a sample has more rows than are computed at once.
-    init(_ data: DataSet, rows: Int, isFixed: Bool) throws(DataError) {
+    init(_ data: DataSet, rows: Int, isFixed: Bool) {
         self.rows = rows
         self.isFixed = isFixed
-        guard let groups = data.groups else {
+        let sizes = Set((data.groups?.rows ?? []).map(\.count).filter { $0 <= rows }).sorted()
+        if sizes.isEmpty {
             widths = [1]
             return
         }
-        guard groups.largest <= rows else {
-            throw DataError(
-                .mismatch,
-                "a group of equal \(quoted(groups.key)) has \(groups.largest) rows, more than the \(rows) computed at once; "
-                    + (isFixed
-                        ? "export the model with a dynamic batch axis, or leave rows of large groups out"
-                        : "raise --physical-batch-size, or leave rows of large groups out"))
-        }
-        let sizes = Set(groups.rows.map(\.count)).sorted()
         if isFixed {
             widths = Set(sizes.map { size in (size...rows).first { rows % $0 == 0 }! }).sorted()
             return
@@ -44,8 +35,8 @@ struct BatchShapes {
         self.widths = widths.reversed()
     }
 
-    /// The narrowest width that holds a sample.
-    func width(rows count: Int) -> Int { widths.first { $0 >= count }! }
+    /// The narrowest width that holds a sample; nil for one that is computed in several physical batches.
+    func width(rows count: Int) -> Int? { widths.first { $0 >= count } }
 
     /// The largest batch of samples of one width. A model that takes any batch is given two rows at least.
     func largest(width: Int) -> BatchShape {

@@ -32,15 +32,18 @@ public final class GradientEngine {
     private var others: [BatchShape: StepPlan] = [:]
     private let makePlan: (BatchShape) throws -> StepPlan
     private let shapes: BatchShapes
+    /// For samples that no physical batch holds; nil where the data have none.
+    private let large: LargeSample?
     private let data: DataSet
     /// sum_i c_i G_i of every parameter since the last `reset`.
     private var sums: [String: UnsafeMutableBufferPointer<Float>] = [:]
     private var hasSums = false
+    private let isClipping: Bool
     private let pool: ThreadPool
 
     /// - Parameter batchSize: rows computed at once.
     /// - Throws: `GraphError` if the model mixes samples, lacks a gradient or a per-sample rule; `ExecutionError` if
-    ///   memory is refused; `DataError` if a sample has more rows than are computed at once.
+    ///   memory is refused.
     public init(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet,
         batchSize: Int, parameters: ParameterMemory, pool: ThreadPool
@@ -51,8 +54,21 @@ public final class GradientEngine {
                 model, loss: loss, clipping: clipping, data: data, shape: shape, parameters: parameters,
                 arena: arena, pool: pool)
         }
-        shapes = try BatchShapes(data, rows: batchSize, isFixed: model.sizes.fixedBatchSize != nil)
+        shapes = BatchShapes(data, rows: batchSize, isFixed: model.sizes.fixedBatchSize != nil)
         largest = try makePlan(shapes.largest(width: shapes.widths.last!))
+        isClipping = clipping.mode != .nonPrivate
+        if let groups = data.groups, groups.largest > batchSize {
+            let rows = data.ungrouped
+            large = LargeSample(
+                parameters, shapes: BatchShapes(rows, rows: batchSize, isFixed: shapes.isFixed), pool: pool
+            ) { shape in
+                try StepPlan(
+                    model, loss: loss, clipping: ClippingOptions(mode: .nonPrivate), data: rows, shape: shape,
+                    parameters: parameters, arena: arena, pool: pool)
+            }
+        } else {
+            large = nil
+        }
         self.data = data
         self.parameters = parameters
         clippingNorm = clipping.clippingNorm
@@ -92,7 +108,7 @@ public final class GradientEngine {
     /// - Parameters:
     ///   - samples: rows of the data, or groups of rows where it has them.
     ///   - other: what they are taken from, with the keys and shapes of samples of the engine's own data set, and without
-    ///     larger groups; nil for that one.
+    ///     groups; nil for that one.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func accumulate(_ samples: [Int], of other: DataSet? = nil) throws -> [SampleReport] {
         let data = other ?? data
@@ -101,7 +117,10 @@ public final class GradientEngine {
         let places = Dictionary(grouping: samples.indices) { place in
             shapes.width(rows: data.rows(ofSample: samples[place]).count)
         }
-        for (width, places) in places.sorted(by: { $0.key < $1.key }) {
+        for place in places[nil] ?? [] {
+            found.append((place, try accumulateLarge(data.rows(ofSample: samples[place]))))
+        }
+        for case (let width?, let places) in places.sorted(by: { $0.key ?? 0 < $1.key ?? 0 }) {
             var rest = places[...]
             while !rest.isEmpty {
                 let plan = try plan(shapes.shape(forSamples: rest.count, width: width))
@@ -114,18 +133,45 @@ public final class GradientEngine {
                 rest = rest.dropFirst(part.count)
             }
         }
-        if !hasSums {
-            for buffer in sums.values { buffer.update(repeating: 0) }
-            hasSums = true
-        }
+        clearUnlessSummed()
         return found.sorted { $0.place < $1.place }.map(\.report)
     }
 
-    /// What each node takes in one physical batch made of the first of `samples`.
+    /// Adds the clipped gradient of a sample that no physical batch holds.
+    private func accumulateLarge(_ rows: [Int]) throws -> SampleReport {
+        let large = large!
+        let loss = try large.add(rows, of: nil)
+        let count = Double(rows.count)
+        var (norm, factors): (Double?, [Float]) = (nil, step.groups.map { _ in 1 })
+        if isClipping {
+            let squares = large.sums.mapValues { GradientNorm.square(of: $0) / (count * count) }
+            let whole = squares.values.reduce(0, +).squareRoot()
+            norm = whole
+            factors =
+                loss.isFinite && whole.isFinite
+                ? step.factors(ofGradientWith: squares, clippingNorm: clippingNorm) : factors.map { _ in 0 }
+        }
+        clearUnlessSummed()
+        for (names, factor) in zip(step.groups, factors) where factor != 0 {
+            // Rounded down, so that what is added is no longer than C.
+            let scale = Float(Double(factor) / count)
+            let share = Double(scale) * count > Double(factor) ? scale.nextDown : scale
+            for name in names {
+                let (gradient, sum) = (large.sums[name]!, sums[name]!)
+                Elementwise.addScaled(
+                    gradient.baseAddress!, scale: share, to: sum.baseAddress!, count: sum.count, pool: pool)
+            }
+        }
+        return SampleReport(loss: loss, norm: norm.map { Float($0) }, factors: factors)
+    }
+
+    /// What each node takes in one physical batch made of the first of `samples` that fit into one, or of single rows.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func profile(_ samples: [Int]) throws -> [NodeTiming] {
-        let part = samples.prefix(largest.shape.samples).map { data.rows(ofSample: $0) }
-        try largest.feed(part, clippingNorm: clippingNorm)
+        let rows = samples.map { data.rows(ofSample: $0) }
+        let fitting = rows.filter { $0.count <= largest.shape.rowsPerSample }
+        let part = fitting.isEmpty ? rows.joined().map { [$0] } : fitting
+        try largest.feed(Array(part.prefix(largest.shape.samples)), clippingNorm: clippingNorm)
         return largest.plan.runProfiled()
     }
 
@@ -135,6 +181,12 @@ public final class GradientEngine {
         let made = try makePlan(shape)
         others[shape] = made
         return made
+    }
+
+    private func clearUnlessSummed() {
+        guard !hasSums else { return }
+        for buffer in sums.values { buffer.update(repeating: 0) }
+        hasSums = true
     }
 
     private func addSums(_ plan: Plan) {

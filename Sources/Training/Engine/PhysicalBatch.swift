@@ -7,24 +7,22 @@ public enum PhysicalBatch {
     /// The size tried first unless the user says one: larger batches gain little speed on a CPU.
     public static let largestDefault = 256
 
-    /// The largest physical batch, halved from the wish, whose step fits into `memoryLimit` bytes; no smaller than the
-    /// largest group of rows that form a sample.
+    /// The largest physical batch, halved from the wish, whose step fits into `memoryLimit` bytes. Groups of rows that are
+    /// larger are computed in several.
     ///
     /// - Parameters:
     ///   - wished: a number of rows asked for, which is then taken as it is; nil to choose.
     ///   - expectedBatchSize: samples of a logical batch.
-    /// - Throws: what building the step's graph throws; `ExecutionError` if even the smallest batch needs more;
-    ///   `DataError` if a group has more rows than wished.
+    /// - Throws: what building the step's graph throws; `ExecutionError` if even the smallest batch needs more.
     public static func size(
         wished: Int?, expectedBatchSize: Int, memoryLimit: Int, model: TrainableModel, loss: LossSpecification,
         clipping: ClippingOptions, data: DataSet, pool: ThreadPool
     ) throws -> Int {
         if let wished { return model.sizes.batchSize(wished: wished) }
         let (rows, _) = expectedBatchSize.multipliedReportingOverflow(by: data.groups?.largest ?? 1)
-        let least = data.groups?.largest ?? 1
-        var size = model.sizes.batchSize(wished: max(min(rows, largestDefault), least))
+        var size = model.sizes.batchSize(wished: min(rows, largestDefault))
         while true {
-            let shapes = try BatchShapes(data, rows: size, isFixed: model.sizes.fixedBatchSize != nil)
+            let shapes = BatchShapes(data, rows: size, isFixed: model.sizes.fixedBatchSize != nil)
             var bytes = 0
             for width in Set([shapes.widths.first!, shapes.widths.last!]) {
                 let step = try GradientEngine.step(
@@ -32,11 +30,10 @@ public enum PhysicalBatch {
                 bytes = max(bytes, try Plan.predictedBytes(step.graph, pool: pool))
             }
             if bytes <= memoryLimit { return size }
-            let smaller = model.sizes.batchSize(wished: max(size / 2, least))
+            let smaller = model.sizes.batchSize(wished: size / 2)
             guard smaller < size else {
-                let reason = data.groups.map { ", as the largest group of equal '\($0.key)' has" } ?? ""
                 throw ExecutionError(
-                    "a physical batch of \(size)\(reason) needs \(bytes >> 20) MiB, more than the limit of \(memoryLimit >> 20) MiB; raise --memory-limit"
+                    "a physical batch of \(size) needs \(bytes >> 20) MiB, more than the limit of \(memoryLimit >> 20) MiB; raise --memory-limit"
                 )
             }
             size = smaller
