@@ -86,6 +86,26 @@ static inline __attribute__((always_inline)) void release(const double *restrict
     }
 }
 
+void vk_correlate(double *values, double scale, double gain, const double *coefficients, const int32_t *const *history,
+                  size_t lags, size_t count) {
+    for (size_t i = 0; i < count; i++) values[i] *= scale;
+    for (size_t k = 0; k < lags; k++) {
+        double coefficient = coefficients[k];
+        const int32_t *restrict earlier = history[k];
+        for (size_t i = 0; i < count; i++) values[i] -= coefficient * (double)earlier[i];
+    }
+    for (size_t i = 0; i < count; i++) values[i] *= gain;
+}
+
+void vk_release_kept(const double *values, double step, size_t count, int32_t *kept, float *sums) {
+    double inverse = 1.0 / step;
+    for (size_t i = 0; i < count; i++) {
+        double noise = nearest(values[i]);
+        kept[i] = (int32_t)noise;
+        sums[i] = (float)((nearest((double)sums[i] * inverse) + noise) * step);
+    }
+}
+
 void vk_normals_generic(const uint64_t *bits, size_t pairs, double *normals) {
     box_muller(bits, pairs, normals);
 }

@@ -8,14 +8,25 @@ public enum BatchSampler: Hashable, Sendable {
     case truncatedPoisson(rate: Double, largestBatch: Int)
     /// Every batch is the whole data set.
     case full
+    /// Every row belongs to one of `subsets` parts, chosen at random before the first step, and enters the batches of every
+    /// `subsets`-th step only, then with probability `subsets` times `rate`.
+    case cyclicPoisson(rate: Double, subsets: Int)
 
     /// The probability with which one given row enters one batch, if the batch is not truncated.
     public var samplingRate: Double {
         switch self {
-        case .poisson(let rate), .truncatedPoisson(let rate, _): rate
+        case .poisson(let rate), .truncatedPoisson(let rate, _), .cyclicPoisson(let rate, _): rate
         case .full: 1
         }
     }
+
+    /// The probability with which a row enters a batch that it may enter.
+    public var drawingRate: Double {
+        if case .cyclicPoisson(let rate, let subsets) = self { min(1, rate * Double(subsets)) } else { samplingRate }
+    }
+
+    /// Steps between two whose batches one row may enter, the later one included.
+    public var separation: Int { if case .cyclicPoisson(_, let subsets) = self { subsets } else { 1 } }
 
     /// The name written into a privacy statement.
     public var name: String {
@@ -23,6 +34,7 @@ public enum BatchSampler: Hashable, Sendable {
         case .poisson: "poisson"
         case .truncatedPoisson: "truncated-poisson"
         case .full: "full"
+        case .cyclicPoisson: "cyclic-poisson"
         }
     }
 
@@ -33,11 +45,21 @@ public enum BatchSampler: Hashable, Sendable {
 
     /// Whether the analysis, or the division by the expected batch, presumes that the data set has at most as many rows
     /// as declared.
-    public var presumesDatasetSize: Bool { if case .poisson = self { false } else { true } }
+    public var presumesDatasetSize: Bool {
+        switch self {
+        case .poisson, .cyclicPoisson: false
+        case .truncatedPoisson, .full: true
+        }
+    }
 
-    /// What `count` steps with this noise cost.
+    /// What `count` steps with this noise cost, from the first step of a mechanism on.
     public func event(datasetSize: Int, noiseMultiplier: Double, count: Int) -> PrivacyEvent {
         switch self {
+        case .cyclicPoisson(_, let subsets):
+            // What a row's part of the others' steps costs it is nothing.
+            PrivacyEvent(
+                .poissonSampledGaussian(samplingRate: drawingRate, noiseMultiplier: noiseMultiplier),
+                count: (count + subsets - 1) / subsets)
         case .poisson, .full:
             PrivacyEvent(
                 .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: noiseMultiplier), count: count)
@@ -73,6 +95,11 @@ public struct PrivacyMechanism: Hashable, Sendable {
     public let clippingNorm: Double
     /// sigma, the noise's standard deviation in units of C, of all that a step releases taken together.
     public let noiseMultiplier: Double
+    /// The bands of the strategy by which the noise of different steps is correlated (``BandedStrategy``); nil for independent
+    /// noise. Such a mechanism is one release of all steps, charged as a whole before the first.
+    public let bands: Int?
+    /// Steps of each further mechanism by which the run went on after an interruption.
+    public private(set) var restarts: [Int] = []
     /// How C follows the norms, if it does.
     public let adaptiveClipping: AdaptiveClipping?
     /// T, the number of noisy updates planned.
@@ -93,11 +120,12 @@ public struct PrivacyMechanism: Hashable, Sendable {
 
     /// - Precondition: the sampling rate lies in 0...1, `clippingNorm` is positive, `noiseMultiplier` is finite
     ///   and not negative, `clippingNorm` is finite unless `noiseMultiplier` is 0, `steps` is not negative,
-    ///   `datasetSize` is positive, and `adaptiveClipping` leaves noise for gradients.
+    ///   `datasetSize` is positive, `adaptiveClipping` leaves noise for gradients, and noise correlated over several
+    ///   bands comes without it and with a sampler that keeps a row's steps as far apart.
     public init(
         sampler: BatchSampler, clippingNorm: Double, noiseMultiplier: Double, steps: Int,
         datasetSize: Int, adjacency: Adjacency = .addOrRemoveOne, unit: String = PrivacyMechanism.rowUnit,
-        adaptiveClipping: AdaptiveClipping? = nil
+        adaptiveClipping: AdaptiveClipping? = nil, bands: Int? = nil
     ) {
         precondition((0...1).contains(sampler.samplingRate), "a sampling rate lies in 0...1")
         precondition(clippingNorm > 0, "a clipping norm is positive")
@@ -106,6 +134,13 @@ public struct PrivacyMechanism: Hashable, Sendable {
         precondition(steps >= 0, "the number of steps is not negative")
         precondition(datasetSize > 0, "a data set has rows")
         precondition(sampler.largestBatch ?? 1 > 0, "a batch may have rows")
+        precondition(sampler.separation > 0, "a data set has parts")
+        if let bands {
+            precondition(
+                (1...sampler.separation).contains(bands), "a row's steps are as far apart as noise is correlated")
+            precondition(adaptiveClipping == nil, "correlated noise has one scale")
+        }
+        self.bands = bands
         self.sampler = sampler
         self.clippingNorm = clippingNorm
         self.noiseMultiplier = noiseMultiplier
@@ -171,11 +206,26 @@ public struct PrivacyMechanism: Hashable, Sendable {
         adaptiveClipping.map { noiseMultiplier == 0 ? 0 : $0.countNoise * (1 + roundingShare) }
     }
 
-    /// What all planned steps cost.
-    public var event: PrivacyEvent { event(steps: steps) }
+    /// What all planned steps cost, with those of ``restarts``.
+    public var event: PrivacyEvent {
+        restarts.reduce(into: cost(steps)) { $0.count += cost($1).count }
+    }
 
-    /// What the first `steps` steps cost.
-    public func event(steps: Int) -> PrivacyEvent {
-        sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: steps)
+    /// What the first `steps` steps cost; after a restart, what all cost.
+    public func event(steps: Int) -> PrivacyEvent { restarts.isEmpty ? cost(steps) : event }
+
+    private func cost(_ count: Int) -> PrivacyEvent {
+        sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: count)
+    }
+
+    /// Steps of the mechanism under way: all, or those that were left at the last restart.
+    public var currentSteps: Int { restarts.last ?? steps }
+
+    /// The same with further mechanisms of so many steps each.
+    public func restarted(_ restarts: [Int]) -> PrivacyMechanism {
+        precondition(restarts.allSatisfy { $0 > 0 }, "a further mechanism has steps")
+        var mechanism = self
+        mechanism.restarts = restarts
+        return mechanism
     }
 }

@@ -28,6 +28,7 @@ extension PrivacyStatement {
         case samplingRate = "sampling-rate"
         case expectedBatchSize = "expected-batch-size"
         case largestBatch = "largest-batch"
+        case mechanism, subsets, bands, restarts
         case noiseMultiplier = "noise-multiplier"
         case roundingShare = "rounding-share"
         case clippingNorm = "clip-norm"
@@ -78,6 +79,14 @@ extension PrivacyStatement {
             entries[.countNoise] = "\(adaptive.countNoise)"
             entries[.gradientNoiseMultiplier] = "\(mechanism.gradientNoiseMultiplier)"
         }
+        if case .cyclicPoisson(_, let subsets) = mechanism.sampler { entries[.subsets] = "\(subsets)" }
+        if let bands = mechanism.bands {
+            entries[.mechanism] = Self.banded
+            entries[.bands] = "\(bands)"
+            if !mechanism.restarts.isEmpty {
+                entries[.restarts] = mechanism.restarts.map { "\($0)" }.joined(separator: " ")
+            }
+        }
         if let largest = mechanism.sampler.largestBatch { entries[.largestBatch] = "\(largest)" }
         if mechanism.noiseMultiplier > 0 { entries[.roundingShare] = "\(mechanism.roundingShare)" }
         if !reasonsNotPrivate.isEmpty {
@@ -107,7 +116,9 @@ extension PrivacyStatement {
             steps: try reader.value(Key.steps.name) { Int($0).flatMap { $0 >= 0 ? $0 : nil } },
             datasetSize: try reader.value(Key.datasetSize.name) { Int($0).flatMap { $0 > 0 ? $0 : nil } },
             adjacency: try reader.value(Key.adjacency.name, Adjacency.init(rawValue:)),
-            unit: try reader.text(Key.unit.name), adaptiveClipping: try Self.adaptiveClipping(reader, noise: noise))
+            unit: try reader.text(Key.unit.name), adaptiveClipping: try Self.adaptiveClipping(reader, noise: noise),
+            bands: try Self.bands(reader)
+        ).restarted(try Self.restarts(reader))
         let epsilonKey = (isPrivate ? Key.epsilon : .nominalEpsilon).name
         let bound = PrivacyBound(
             epsilon: try reader.number(epsilonKey) { $0 >= 0 && ($0.isFinite || !isPrivate) },
@@ -118,6 +129,25 @@ extension PrivacyStatement {
             clippingStyle: try reader.text(Key.clippingStyle.name),
             accountant: try reader.value(Key.accountant.name, PrivacyAccountant.init(rawValue:)),
             bound: bound, reasonsNotPrivate: Self.reasons(status))
+    }
+
+    private static let banded = "bandmf"
+
+    private static func bands(_ reader: MetadataReader) throws(PrivacyStatementError) -> Int? {
+        guard let mechanism = reader.entries[Key.mechanism.name] else { return nil }
+        guard mechanism == banded, reader.entries[Key.adaptiveQuantile.name] == nil else {
+            throw reader.invalid(Key.mechanism.name)
+        }
+        let subsets = try reader.value(Key.subsets.name) { Int($0) }
+        return try reader.value(Key.bands.name) { Int($0).flatMap { $0 > 0 && $0 <= subsets ? $0 : nil } }
+    }
+
+    private static func restarts(_ reader: MetadataReader) throws(PrivacyStatementError) -> [Int] {
+        guard reader.entries[Key.restarts.name] != nil else { return [] }
+        return try reader.value(Key.restarts.name) { text in
+            let counts = text.split(separator: " ").map { Int($0) ?? 0 }
+            return counts.allSatisfy { $0 > 0 && $0 < 1 << 40 } ? counts : nil
+        }
     }
 
     private static func adaptiveClipping(_ reader: MetadataReader, noise: Double) throws(PrivacyStatementError)
@@ -141,6 +171,9 @@ extension PrivacyStatement {
         case "truncated-poisson":
             let largest = try reader.value(Key.largestBatch.name) { Int($0).flatMap { $0 > 0 ? $0 : nil } }
             return .truncatedPoisson(rate: rate, largestBatch: largest)
+        case "cyclic-poisson":
+            let subsets = try reader.value(Key.subsets.name) { Int($0).flatMap { $0 > 0 && $0 < 1 << 40 ? $0 : nil } }
+            return .cyclicPoisson(rate: rate, subsets: subsets)
         default: throw reader.invalid(Key.sampler.name)
         }
     }

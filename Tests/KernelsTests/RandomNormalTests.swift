@@ -180,4 +180,41 @@ private func correlation(_ a: ArraySlice<Float>, _ b: ArraySlice<Float>) -> Doub
             #expect(abs(Double(found) - expected) < 6.3 * expected.squareRoot(), "\(integer): \(found) for \(expected)")
         }
     }
+
+    /// Correlated noise is exactly the recurrence over what was kept, from the normals of the same seed.
+    @Test func correlatedNoiseIsTheRecurrenceOverWhatWasKept() {
+        let (count, step, deviation) = (3001, 0x1p-6, 7.0)
+        let (diagonal, coefficients) = (0.75, [0.5, -0.25])
+        let history = (0..<2).map { _ in UnsafeMutablePointer<Int32>.allocate(capacity: count) }
+        defer { for place in history { place.deallocate() } }
+        for place in history { place.initialize(repeating: 0, count: count) }
+        let generator = SeededRandomGenerator(seed: 35)
+        let again = SeededRandomGenerator(seed: 35)
+        var earlier = history.map { Array(UnsafeBufferPointer(start: $0, count: count)) }
+        for round in 0..<4 {
+            var sums = (0..<count).map { Float($0 % 13) * Float(step) }
+            let before = sums
+            let (last, oldest) = ((round + 1) % 2, round % 2)
+            sums.withUnsafeMutableBufferPointer {
+                generator.releaseOnGrid(
+                    $0, step: step, deviation: deviation, diagonal: diagonal, coefficients: coefficients,
+                    history: [history[last], history[oldest]], kept: history[oldest])
+            }
+            // The same normals, rounded to a grid so fine that they are hardly rounded.
+            var normals = [Float](repeating: 0, count: count)
+            normals.withUnsafeMutableBufferPointer { again.releaseOnGrid($0, step: 0x1p-24, deviation: 1) }
+            var (largest, differs) = (0.0, 0)
+            for index in 0..<count {
+                let kept = history[oldest][index]
+                let rest =
+                    coefficients[0] * Double(earlier[last][index])
+                    + coefficients[1] * Double(earlier[oldest][index])
+                let exact = (Double(normals[index]) * deviation / step - rest) / diagonal
+                largest = max(largest, abs(Double(kept) - exact))
+                if (sums[index] - before[index]) / Float(step) != Float(kept) { differs += 1 }
+            }
+            #expect(largest < 0.5 + 1e-3 && differs == 0, "round \(round): \(largest)")
+            earlier = history.map { Array(UnsafeBufferPointer(start: $0, count: count)) }
+        }
+    }
 }

@@ -32,6 +32,28 @@ import Testing
         for (count, run) in runs.enumerated() { #expect(run.event == mechanism(samplers[count]).event(steps: count)) }
     }
 
+    /// Correlated noise is charged as a whole, whole after whole, and never step by step.
+    @Test func wholesSurviveClosing() throws {
+        let mechanism = PrivacyMechanism(
+            sampler: .cyclicPoisson(rate: 0.02, subsets: 8), clippingNorm: 1, noiseMultiplier: 2, steps: 50,
+            datasetSize: 100, bands: 4)
+        do {
+            let ledger = try PrivacyLedger(path: path)
+            let id = try ledger.begin(mechanism, account: LedgerAccount(dataset: "a"))
+            #expect(ledger.runs[0].event.count == 0)
+            for steps in [50, 17, 1] { try ledger.charge(id, wholeOf: steps) }
+        }
+        let run = try PrivacyLedger.runs(in: path)[0]
+        #expect(run.wholes == [50, 17, 1] && run.charged == 68 && run.bands == 4)
+        #expect(run.event == mechanism.restarted([17, 1]).event && run.event.count == 7 + 3 + 1)
+        // Doubled, or left out.
+        let lines = contents(path).split(separator: UInt8(ascii: "\n")).map { Array($0) + [UInt8(ascii: "\n")] }
+        let doubled = folder.write("doubled", Array((lines + [lines.last!]).joined()))
+        #expect(dataError { _ = try PrivacyLedger.runs(in: doubled) }?.kind == .malformed)
+        let removed = folder.write("removed", Array((lines.dropLast(2) + [lines.last!]).joined()))
+        #expect(dataError { _ = try PrivacyLedger.runs(in: removed) }?.kind == .malformed)
+    }
+
     /// Whatever a crash left of the last record, all before it stands, and the ledger goes on.
     @Test func everyTornEndIsCutOff() throws {
         do {

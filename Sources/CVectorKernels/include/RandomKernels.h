@@ -22,4 +22,11 @@ void vk_normals_generic(const uint64_t *bits, size_t pairs, double *normals);
 /// quotients less than 2^51.
 void vk_release_on_grid(const double *normals, double scale, double step, size_t count, float *sums);
 
+/// values[i] = scale values[i], less coefficients[k] history[k][i] for every k of `lags`, all times `gain`.
+void vk_correlate(double *values, double scale, double gain, const double *coefficients, const int32_t *const *history,
+                  size_t lags, size_t count);
+
+/// kept[i] = nearest(values[i]) and sums[i] = step (nearest(sums[i] / step) + kept[i]), for values less than 2^31.
+void vk_release_kept(const double *values, double step, size_t count, int32_t *kept, float *sums);
+
 #endif

@@ -36,6 +36,8 @@ public struct TrainingRequest: Sendable {
     public func check() throws(UsageError) {
         try privacy.check()
         try optimization.check()
+        // Whose batch a row may enter depends on the number of the step, which callers who draw ahead could change.
+        try require(privacy.noise == .gaussian, "--mechanism bandmf is for runs that draw their own batches")
         try require(rows.map { $0 > 0 }, "--rows must be 1 or more")
         try require(threads.map { (1...4096).contains($0) }, "--threads must be 1 to 4096")
         try require(physicalBatchSize.map { $0 > 0 }, "--physical-batch-size must be 1 or more")

@@ -22,7 +22,7 @@ public final class TrainingSession {
 
     private let pool: ThreadPool
     private let generator: any RandomGenerator
-    private let drawing: any RandomGenerator
+    private var drawing: BatchDrawing?
     private let record: TrainingRecord?
     private let options: TrainingOptions?
     /// Labels of the groups accumulated for the step under way.
@@ -65,7 +65,7 @@ public final class TrainingSession {
         pool = ThreadPool(threads: request.threads ?? ThreadPool.availableProcessors)
         // A seed would repeat the noise of steps that a resumed run takes again.
         generator = request.privacy.makeGenerator().stream(UInt64(record?.charged ?? 0))
-        drawing = generator.stream(0)
+        drawing = mechanism.map { [generator] in BatchDrawing($0.sampler, generator.stream(0)) }
     }
 
     /// Whether the model can be trained privately, and if not, why.
@@ -100,7 +100,7 @@ public final class TrainingSession {
         guard pendingDraws.count < stepsLeft else {
             throw UsageError("batches for all \(mechanism.steps) planned steps have been drawn")
         }
-        let rows = drawing.batch(of: request.rows ?? mechanism.datasetSize, mechanism.sampler)
+        let rows = drawing!.next(of: request.rows ?? mechanism.datasetSize)
         pendingDraws.append(rows.count)
         return rows
     }

@@ -7,9 +7,12 @@ public import PrivacyAccounting
 /// No more steps are ever charged than the mechanism has, so that what the statement says covers a run however often it
 /// was killed. Steps after the last checkpoint are taken again on resuming, with batches and noise of their own, and the
 /// run ends that many steps short.
+///
+/// Correlated noise is charged as a whole when a run begins. It cannot be taken up again, so what is left of an interrupted
+/// run is a further mechanism, charged as a whole too.
 public final class TrainingRecord {
     /// Steps that may still be charged.
-    public var stepsLeft: Int { mechanism.steps - charged }
+    public var stepsLeft: Int { mechanism.bands == nil ? mechanism.steps - charged : wholeLeft }
     /// Steps charged, including those that were lost.
     public var charged: Int { ledger.runs.first { $0.id == id }!.charged }
 
@@ -20,6 +23,8 @@ public final class TrainingRecord {
     private let mechanism: PrivacyMechanism
     private let folder: String?
     private let id: String
+    /// Steps not yet taken of correlated noise that was charged by this process.
+    private var wholeLeft = 0
 
     /// Begins a run.
     ///
@@ -51,10 +56,12 @@ public final class TrainingRecord {
         let others = ledger.runs.filter { $0.dataset == account.dataset }
         try account.budget?.check(others, and: mechanism, dataset: account.dataset)
         id = try ledger.begin(mechanism, account: account)
-        guard let folder else { return }
-        let file = try AtomicFile(path: Self.runFile(folder), permissions: 0o600)
-        try file.write(Array((id + "\n" + options).utf8), at: 0)
-        try file.commit()
+        if let folder {
+            let file = try AtomicFile(path: Self.runFile(folder), permissions: 0o600)
+            try file.write(Array((id + "\n" + options).utf8), at: 0)
+            try file.commit()
+        }
+        if mechanism.bands != nil { try chargeWhole(mechanism.steps) }
     }
 
     /// Opens a run again that was begun in `folder`.
@@ -92,13 +99,44 @@ public final class TrainingRecord {
         notes = account.notes(on: ledger.runs, unit: mechanism.unit)
         let others = ledger.runs.filter { [id] in $0.dataset == account.dataset && $0.id != id }
         try account.budget?.check(others, and: mechanism, dataset: account.dataset)
+        if mechanism.bands != nil {
+            let wholes = [mechanism.steps] + mechanism.restarts
+            guard wholes.count <= run.wholes.count + 1, wholes.starts(with: run.wholes) else {
+                throw DataError(.mismatch, "has gone on in the meantime; resume it again", at: .init(file: folder))
+            }
+            if wholes.count > run.wholes.count { try chargeWhole(wholes.last!) }
+        }
     }
 
-    /// Charges the next step, durably.
+    private func chargeWhole(_ steps: Int) throws(DataError) {
+        try ledger.charge(id, wholeOf: steps)
+        wholeLeft = steps
+    }
+
+    /// The mechanism that resuming a run in `folder` makes of the one it was begun with: with independent noise the same, with
+    /// correlated noise what was charged already and a further one of the steps that the checkpoint lacks.
+    ///
+    /// - Throws: `DataError` if there is no such run, or its ledger or checkpoint cannot be read.
+    public static func resumed(_ mechanism: PrivacyMechanism, in folder: String, ledger path: String?)
+        throws(DataError) -> PrivacyMechanism
+    {
+        guard mechanism.bands != nil, let run = try recordedRun(in: folder, ledger: path), !run.wholes.isEmpty else {
+            return mechanism
+        }
+        let checkpoint = checkpointFile(folder)
+        let taken = fileKind(checkpoint) == .absent ? 0 : try TrainingState.stepCount(path: checkpoint)
+        guard run.wholes[0] == mechanism.steps, taken <= mechanism.steps else {
+            throw DataError(
+                .mismatch, "holds a run of another number of steps; resume it with the same", at: .init(file: folder))
+        }
+        return mechanism.restarted(run.wholes.dropFirst() + (taken < mechanism.steps ? [mechanism.steps - taken] : []))
+    }
+
+    /// Charges the next step, durably, unless it is part of what was charged as a whole.
     /// - Throws: `DataError` if that fails; no noise may then be drawn.
     func charge() throws(DataError) {
         precondition(stepsLeft > 0, "no step is left to charge")
-        try ledger.charge(id)
+        if mechanism.bands == nil { try ledger.charge(id) } else { wholeLeft -= 1 }
     }
 
     /// Writes a checkpoint, replacing the last one; without a folder, nothing.

@@ -57,6 +57,16 @@ struct TrainingState {
         }
     }
 
+    /// The step after which the state in a file was written.
+    /// - Throws: `DataError` if the file is damaged.
+    static func stepCount(path: String) throws(DataError) -> Int {
+        let counters: [Int64] = try elements(try ArrayFile(path: path), counters, count: 3)
+        guard counters[0] >= 0, counters[0] < 1 << 40 else {
+            throw DataError(.malformed, "has impossible counters", at: .init(file: path))
+        }
+        return Int(counters[0])
+    }
+
     init(
         stepCount: Int, optimizerSteps: Int, averageUpdates: Int, clippingNorm: Double, noiseVariance: Double,
         values: [(name: String, buffers: [[Float]])]

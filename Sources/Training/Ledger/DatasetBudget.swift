@@ -32,8 +32,8 @@ public struct DatasetBudget: Sendable, Hashable {
         let whole = total(planned.steps)
         guard whole > epsilon else { return }
         var (fits, exceeds) = (0, planned.steps)
-        let already = total(0)
-        if already > epsilon { exceeds = 0 }
+        let already = accountant.epsilon(of: before, delta: delta).epsilon
+        if already > epsilon || !planned.restarts.isEmpty { exceeds = 0 }
         while exceeds - fits > 1 {
             let middle = (fits + exceeds) / 2
             if total(middle) > epsilon { exceeds = middle } else { fits = middle }

@@ -16,6 +16,10 @@ public struct LedgerRun: Sendable, Hashable {
     public let fingerprint: String?
     /// Steps whose noise may have been drawn. Steps that were taken again after a crash count again.
     public internal(set) var charged = 0
+    /// Of correlated noise; nil for independent noise.
+    public let bands: Int?
+    /// Steps of each mechanism that was charged as a whole; together they are ``charged``. Empty for independent noise.
+    public internal(set) var wholes: [Int] = []
 
     init(id: String, account: LedgerAccount, mechanism: PrivacyMechanism) {
         self.id = id
@@ -26,11 +30,25 @@ public struct LedgerRun: Sendable, Hashable {
         noiseMultiplier = mechanism.noiseMultiplier
         adjacency = mechanism.adjacency
         unit = mechanism.unit
+        bands = mechanism.bands
     }
 
     /// What has been spent.
     public var event: PrivacyEvent {
-        sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: charged)
+        if bands == nil { return cost(charged) }
+        return wholes.reduce(into: cost(0)) { $0.count += cost($1).count }
+    }
+
+    /// What had been spent when so many steps were charged; of correlated noise, what has been in the end.
+    public func event(charged count: Int) -> PrivacyEvent { bands == nil ? cost(count) : event }
+
+    private func cost(_ count: Int) -> PrivacyEvent {
+        sampler.event(datasetSize: datasetSize, noiseMultiplier: noiseMultiplier, count: count)
+    }
+
+    mutating func charge(wholeOf steps: Int) {
+        wholes.append(steps)
+        charged += steps
     }
 
     /// The fields of the record that opens a run.
@@ -41,6 +59,8 @@ public struct LedgerRun: Sendable, Hashable {
             ("unit", unit),
         ]
         if let largest = sampler.largestBatch { fields.append(("largest-batch", "\(largest)")) }
+        if case .cyclicPoisson(_, let subsets) = sampler { fields.append(("subsets", "\(subsets)")) }
+        if let bands { fields.append(("bands", "\(bands)")) }
         if let fingerprint { fields.append(("fingerprint", fingerprint)) }
         return fields
     }
@@ -59,7 +79,18 @@ public struct LedgerRun: Sendable, Hashable {
         case "truncated-poisson":
             guard let largest = fields["largest-batch"].flatMap(Int.init), largest > 0 else { return nil }
             sampler = .truncatedPoisson(rate: rate, largestBatch: largest)
+        case "cyclic-poisson":
+            guard let subsets = fields["subsets"].flatMap(Int.init), (1...(1 << 40)).contains(subsets) else {
+                return nil
+            }
+            sampler = .cyclicPoisson(rate: rate, subsets: subsets)
         default: return nil
+        }
+        if let text = fields["bands"] {
+            guard let bands = Int(text), bands > 0, bands <= sampler.separation else { return nil }
+            self.bands = bands
+        } else {
+            bands = nil
         }
         self.id = id
         self.dataset = dataset

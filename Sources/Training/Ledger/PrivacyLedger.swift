@@ -74,6 +74,16 @@ public final class PrivacyLedger {
         runs[index].charged += 1
     }
 
+    /// Charges a mechanism of correlated noise as a whole to a run. When this returns, the charge survives a crash.
+    /// - Precondition: the run is in this ledger and of correlated noise.
+    /// - Throws: `DataError` if the record cannot be made durable; no noise may then be drawn.
+    public func charge(_ id: String, wholeOf steps: Int) throws(DataError) {
+        guard let index = runs.firstIndex(where: { $0.id == id }) else { preconditionFailure("no run of that name") }
+        precondition(runs[index].bands != nil && steps > 0, "the steps of independent noise are charged one by one")
+        try append("whole", [("run", id), ("number", "\(runs[index].wholes.count + 1)"), ("steps", "\(steps)")])
+        runs[index].charge(wholeOf: steps)
+    }
+
     private var place: DataError.Place { DataError.Place(file: path) }
 
     private func failure(_ action: String) -> DataError {
@@ -121,10 +131,17 @@ public final class PrivacyLedger {
             runs.append(run)
             return true
         case "charge" where !isFirst:
-            guard let index = runs.firstIndex(where: { $0.id == line.fields["run"] }),
+            guard let index = runs.firstIndex(where: { $0.id == line.fields["run"] }), runs[index].bands == nil,
                 line.fields["steps"] == "\(runs[index].charged + 1)"
             else { return false }
             runs[index].charged += 1
+            return true
+        case "whole" where !isFirst:
+            guard let index = runs.firstIndex(where: { $0.id == line.fields["run"] }), runs[index].bands != nil,
+                line.fields["number"] == "\(runs[index].wholes.count + 1)",
+                let steps = line.fields["steps"].flatMap(Int.init), (1...(1 << 40)).contains(steps)
+            else { return false }
+            runs[index].charge(wholeOf: steps)
             return true
         default: return false
         }

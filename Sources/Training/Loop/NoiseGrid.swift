@@ -12,7 +12,8 @@ struct NoiseGrid {
     /// The largest power of two of at most 2^-10 C / sqrt(P): rounding moves a sum by at most 2^-11 C, which
     /// `PrivacyMechanism.roundingShare` covers.
     let step: Double
-    private let deviation: Double
+    /// Of the noise.
+    let deviation: Double
 
     /// - Parameters:
     ///   - clippingNorm: C of this step.

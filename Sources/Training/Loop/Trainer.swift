@@ -29,8 +29,10 @@ public final class Trainer {
     public private(set) var stepCount = 0
     private let data: DataSet
     private let pool: ThreadPool
-    private let sampling: any RandomGenerator
+    private var drawing: BatchDrawing
     private let noise: [NoiseBlock]
+    /// Nil where the noise of every step is independent.
+    private let correlated: BandedNoise?
     private let count: CountRelease?
     private let parameterCount: Int
     /// C of the next step. It follows from what was released, so it is no secret.
@@ -50,7 +52,7 @@ public final class Trainer {
     ///   - generator: source of sampling and noise; private only if it says so. One that was used before, or that a seed
     ///     repeats, must not be used again for steps that are taken again.
     ///   - record: where every step is charged before its noise is drawn; nil to keep no account.
-    /// - Throws: what `GradientEngine.init` throws.
+    /// - Throws: what `GradientEngine.init` throws; `DataError` if correlated noise cannot be remembered exactly.
     public init(
         _ model: TrainableModel, loss: LossSpecification, options: TrainingOptions, data: DataSet,
         physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool,
@@ -63,11 +65,21 @@ public final class Trainer {
         self.data = data
         self.pool = pool
         self.record = record
-        sampling = generator.stream(0)
+        drawing = BatchDrawing(options.mechanism.sampler, generator.stream(0))
         noise = NoiseBlock.all(parameters, generator)
         let sizes = parameters.names.map { parameters[$0].count }
         parameterCount = sizes.reduce(0, +)
         clippingNorm = options.mechanism.clippingNorm
+        if let bands = options.mechanism.bands, options.mechanism.noiseMultiplier > 0 {
+            correlated = try BandedNoise(
+                BandedStrategy(
+                    bands: bands, steps: options.mechanism.currentSteps,
+                    workload: .init(momentum: options.updateRule.momentum)),
+                blocks: noise,
+                grid: NoiseGrid(options.mechanism, clippingNorm: clippingNorm, parameterCount: parameterCount))
+        } else {
+            correlated = nil
+        }
         // The streams before are those of the batches and of the gradients' noise.
         count = CountRelease(options.mechanism, generator.stream(UInt64(noise.count) + 1))
         optimizer = Optimizer(
@@ -84,7 +96,7 @@ public final class Trainer {
     public func step() throws -> StepReport {
         discardBatch()
         let dataRows = observer?.dataRowCount ?? data.sampleCount
-        let batch = sampling.batch(of: dataRows + (observer?.recordCount ?? 0), options.mechanism.sampler)
+        let batch = drawing.next(of: dataRows + (observer?.recordCount ?? 0))
         try accumulate(batch.filter { $0 < dataRows })
         observer?.willRelease(engine, records: batch.filter { $0 >= dataRows }.map { $0 - dataRows })
         return try finishStep()
@@ -151,7 +163,9 @@ public final class Trainer {
     }
 
     /// Goes on from a state of the same shape.
+    /// - Precondition: no correlated noise was drawn, which no step can take again.
     func restore(_ state: TrainingState) {
+        precondition(correlated.map { $0.step == 0 } ?? true, "correlated noise cannot be rolled back")
         stepCount = state.stepCount
         optimizer.stepCount = state.optimizerSteps
         average?.updateCount = state.averageUpdates
@@ -174,6 +188,10 @@ public final class Trainer {
     private func addNoise() {
         guard options.mechanism.noiseMultiplier > 0 else { return }
         let grid = NoiseGrid(options.mechanism, clippingNorm: clippingNorm, parameterCount: parameterCount)
+        if let correlated {
+            correlated.release(engine, grid: grid, pool: pool)
+            return
+        }
         pool.forEach(noise.count) { index, _ in
             let block = noise[index]
             grid.release(.init(rebasing: engine.sum(of: block.parameter)[block.range]), block.generator)
@@ -197,7 +215,7 @@ public final class Trainer {
 
 /// A stretch of a parameter whose noise comes from one stream, so that noise is drawn in parallel, large parameters
 /// included, and does not depend on the number of threads.
-private struct NoiseBlock {
+struct NoiseBlock {
     let parameter: String
     let range: Range<Int>
     let generator: any RandomGenerator

@@ -12,6 +12,10 @@ public enum UpdateRule: Sendable, Hashable {
     /// Loshchilov & Hutter 2019: Adam with decoupled weight decay, w <- w - lr lambda w before Adam's own update.
     case adamW(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8)
 
+    /// mu by which a gradient goes on moving the weights; 0 where a step moves them by its own gradient or, with Adam, by one
+    /// that is scaled anew every step.
+    public var momentum: Double { if case .momentum(let factor, _) = self { factor } else { 0 } }
+
     /// Buffers of the parameter's size that the rule keeps between steps.
     var stateCount: Int {
         switch self {

@@ -54,8 +54,7 @@ struct RunPage {
         hasDiagnostics = false
         let epsilons = (0...20).map { part in
             let count = run.charged * part / 20
-            let event = run.sampler.event(
-                datasetSize: run.datasetSize, noiseMultiplier: run.noiseMultiplier, count: count)
+            let event = run.event(charged: count)
             return (
                 x: Double(count), y: count == 0 ? 0 : PrivacyAccountant.pld.epsilon(of: [event], delta: delta).epsilon
             )
@@ -64,7 +63,9 @@ struct RunPage {
             ("steps charged", "\(run.charged)"), ("data set", run.dataset),
             ("epsilon", "\(fixed(epsilons.last!.y, 4)) at delta \(delta) (pld)"), ("sampler", run.sampler.name),
             ("sampling rate", "\(run.sampler.samplingRate)"), ("rows declared", "\(run.datasetSize)"),
-            ("noise multiplier", "\(run.noiseMultiplier)"), ("unit", run.unit), ("adjacency", run.adjacency.rawValue),
+            ("noise multiplier", "\(run.noiseMultiplier)"),
+            ("bands of noise", run.bands.map { "\($0), charged as a whole" } ?? ""), ("unit", run.unit),
+            ("adjacency", run.adjacency.rawValue),
         ].filter { !$0.1.isEmpty }
         charts = [
             LineChart(
@@ -121,6 +122,7 @@ struct RunPage {
             ("expected batch", "\(fixed(run.expectedBatchSize, 1)) of \(run.datasetSize)"),
             ("noise multiplier", "\(run.noiseMultiplier)"),
         ]
+        if let bands = run.bands { facts.append(("bands of noise", "\(bands), charged as a whole")) }
         if let norm = run.clipNorm {
             facts.append(("clipping", "\(run.clippingFunction), \(run.clippingStyle), C = \(norm)"))
         }

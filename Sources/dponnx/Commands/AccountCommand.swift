@@ -11,7 +11,8 @@ struct AccountCommand: ParsableCommand {
             is the tightest bound, with what no analysis can go below; gdp is an approximation and no guarantee.
 
             With --ledger the runs recorded there are composed, data set by data set and unit by unit: runs on rows and \
-            runs on groups of rows do not add up. --plot draws the curves behind the numbers.
+            runs on groups of rows do not add up. --mechanism bandmf --bands b accounts for correlated noise as train does: \
+            T/b steps at sampling rate b q. --plot draws the curves behind the numbers.
 
             Example: dponnx account --sampling-rate 0.01 --noise-multiplier 0.7 --steps 120 --delta 1e-5
             """)
@@ -31,6 +32,12 @@ struct AccountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("delta of (epsilon, delta).", valueName: "delta"))
     var delta: Double
 
+    @Option(name: .customLong("mechanism"), help: "Noise of different steps: independent or correlated.")
+    var noise = PrivacyRequest.Noise.gaussian
+
+    @Option(help: ArgumentHelp("Steps over which noise is correlated, with --mechanism bandmf.", valueName: "b"))
+    var bands: Int?
+
     @OptionGroup var account: LedgerArguments
 
     @Option(help: "The method that noise or steps are computed by.")
@@ -48,13 +55,22 @@ struct AccountCommand: ParsableCommand {
     func validate() throws {
         guard delta > 0, delta < 1 else { throw ValidationError("--delta must lie between 0 and 1") }
         if account.ledger != nil {
-            guard samplingRate == nil, noiseMultiplier == nil, steps == nil, epsilon == nil else {
+            guard samplingRate == nil, noiseMultiplier == nil, steps == nil, epsilon == nil, noise == .gaussian,
+                bands == nil
+            else {
                 throw ValidationError("a ledger says what was run; give --ledger and --delta alone")
             }
             return
         }
         guard let samplingRate else { throw ValidationError("give --sampling-rate, or --ledger") }
         guard samplingRate >= 0, samplingRate <= 1 else { throw ValidationError("--sampling-rate must lie in 0...1") }
+        guard (noise == .bandmf) == (bands != nil) else {
+            throw ValidationError("--mechanism bandmf and --bands belong together")
+        }
+        if let bands, !(bands > 0 && Double(bands) * samplingRate <= 1 + 1e-9) {
+            throw ValidationError(
+                "--bands is 1 or more and at most 1 / --sampling-rate: parts are no smaller than batches")
+        }
         let given = (noiseMultiplier == nil ? 0 : 1) + (steps == nil ? 0 : 1) + (epsilon == nil ? 0 : 1)
         guard given == 2 else { throw ValidationError("give two of --noise-multiplier, --steps and --epsilon") }
         if let noiseMultiplier, !(noiseMultiplier >= 0 && noiseMultiplier.isFinite) {
@@ -82,6 +98,8 @@ struct AccountCommand: ParsableCommand {
         var samplingRate: Double
         var noiseMultiplier: Double
         var steps: Int
+        var mechanism: String
+        var bands: Int?
         var delta: Double
         var pld: LossDistribution
         var rdp: Renyi
@@ -103,23 +121,28 @@ struct AccountCommand: ParsableCommand {
             }
             let samplingRate = samplingRate!
             var (sigma, count) = (noiseMultiplier ?? 0, steps ?? 0)
+            let sampler: BatchSampler =
+                bands.map { .cyclicPoisson(rate: samplingRate, subsets: $0) } ?? .poisson(rate: samplingRate)
             if noiseMultiplier == nil {
+                // The number of rows plays no part.
                 sigma = accountant.noiseMultiplier(
-                    epsilon: epsilon!, delta: delta, samplingRate: samplingRate, steps: count)
+                    epsilon: epsilon!, delta: delta, sampler: sampler, datasetSize: 1, steps: count)
             } else if steps == nil {
-                count = accountant.maximumSteps(
-                    epsilon: epsilon!, delta: delta, samplingRate: samplingRate, noiseMultiplier: sigma)
-                guard count < .max else {
+                let (steps, isEndless) = accountant.maximumSteps(
+                    epsilon: epsilon!, delta: delta, samplingRate: sampler.drawingRate, noiseMultiplier: sigma
+                ).multipliedReportingOverflow(by: sampler.separation)
+                guard !isEndless, steps < .max else {
                     throw UsageError("any number of steps stays below --epsilon: nothing is ever released")
                 }
+                count = steps
             }
-            let event = PrivacyEvent(
-                .poissonSampledGaussian(samplingRate: samplingRate, noiseMultiplier: sigma), count: count)
+            let event = sampler.event(datasetSize: 1, noiseMultiplier: sigma, count: count)
             let enclosure = PrivacyLossAccountant([event]).epsilon(delta: delta)
             let bound = PrivacyAccountant.rdp.epsilon(of: [event], delta: delta)
             let approximation = GaussianApproximation([event]).epsilon(delta: delta)
             let report = Report(
-                samplingRate: samplingRate, noiseMultiplier: sigma, steps: count, delta: delta,
+                samplingRate: samplingRate, noiseMultiplier: sigma, steps: count, mechanism: noise.rawValue,
+                bands: bands, delta: delta,
                 pld: .init(epsilon: enclosure.upper, epsilonLower: enclosure.lower),
                 rdp: .init(epsilon: bound.epsilon, order: bound.order),
                 gdp: .init(epsilon: approximation.epsilon, upperBound: false))
@@ -138,6 +161,7 @@ struct AccountCommand: ParsableCommand {
     private func printText(_ report: Report) {
         print(
             "sampling rate \(report.samplingRate), noise multiplier \(report.noiseMultiplier), steps \(report.steps), delta \(report.delta)"
+                + (report.bands.map { ", noise correlated over \($0) steps" } ?? "")
         )
         var table = Table(header: ["accountant", "epsilon", "meaning"])
         let order = report.rdp.order.map { " (order \($0))" } ?? ""

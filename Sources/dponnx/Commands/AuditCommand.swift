@@ -44,6 +44,11 @@ struct AuditCommand: ParsableCommand {
         guard clipping.clippingMode != .nonPrivate else {
             throw ValidationError("--clipping-mode non-private claims nothing that could be audited")
         }
+        guard privacy.noise == .gaussian else {
+            throw ValidationError(
+                "--mechanism bandmf cannot be audited: canaries are looked for under independent noise; audit the same options without it"
+            )
+        }
         if let canaries, canaries < 1 { throw ValidationError("--canaries must be 1 or more") }
         guard confidence > 0, confidence < 1 else { throw ValidationError("--confidence must lie between 0 and 1") }
     }

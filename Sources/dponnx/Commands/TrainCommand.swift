@@ -36,12 +36,20 @@ struct TrainCommand: ParsableCommand {
         if record.account.ledger != nil, privacy.seed != nil || clipping.clippingMode == .nonPrivate {
             throw ValidationError("a ledger accounts for private runs; leave --ledger, or --seed and non-private, out")
         }
+        if privacy.noise == .bandmf, optimization.adamBiasCorrection {
+            throw ValidationError(
+                "--adam-bias-correction takes off the variance of independent noise; leave it or --mechanism bandmf out"
+            )
+        }
+        if privacy.noise == .bandmf, adaptive.adaptiveClipping != nil {
+            throw ValidationError("--mechanism bandmf needs one C for all steps; leave --adaptive-clipping out")
+        }
     }
 
     func run() throws { try reportingFailures { try train() } }
 
     private func train() throws {
-        let setup = try TrainingSetup(
+        var setup = try TrainingSetup(
             model, data, selection, privacy, clipping, optimization, resources, adapters: adapters,
             adaptive: adaptive.request)
         let validationSet = try diagnostics.validation.map {
@@ -50,16 +58,18 @@ struct TrainCommand: ParsableCommand {
         try setup.loaded.refuseToOverwrite(output)
         if let earlier = setup.loaded.earlierTrainingNote { warn(earlier) }
 
+        let sizes = setup.parameters.names.map { "\($0) \(setup.parameters[$0].count)" }
+        let description = "\(setup.options) \(setup.loss) \(sizes)"
+        setup.options.mechanism = try self.record.resumed(setup.mechanism)
         let (mechanism, options) = (setup.mechanism, setup.options)
         let statement = PrivacyStatement(
             mechanism: mechanism, clippingFunction: options.clipping.function.name,
             clippingStyle: options.clipping.style.rawValue, accountant: privacy.accountant,
             delta: privacy.delta ?? 0,
             reasonsNotPrivate: privacy.request.reasonsNotPrivate(mode: options.clipping.mode, mechanism: mechanism))
+        try requireWithinEpsilon(statement)
         let log = try diagnostics.openLog(statement, isResumed: self.record.resume)
-        let sizes = setup.parameters.names.map { "\($0) \(setup.parameters[$0].count)" }
-        let record = try self.record.open(
-            mechanism, data: setup.data, privacy: privacy, options: "\(options) \(setup.loss) \(sizes)")
+        let record = try self.record.open(mechanism, data: setup.data, privacy: privacy, options: description)
         for line in record?.notes ?? [] { warn(line) }
         // A seed would repeat the noise of steps that a resumed run takes again.
         let trainer = try setup.makeTrainer(
@@ -81,6 +91,17 @@ struct TrainCommand: ParsableCommand {
         try report(trainer, statement, seconds, metrics)
     }
 
+    /// A resumed run of correlated noise costs more than it was calibrated for.
+    private func requireWithinEpsilon(_ statement: PrivacyStatement) throws(UsageError) {
+        let mechanism = statement.mechanism
+        guard let epsilon = privacy.epsilon, let bands = mechanism.bands, statement.bound.epsilon > epsilon else {
+            return
+        }
+        throw UsageError(
+            "correlated noise cannot be taken up again: going on is a further mechanism, which brings the run to epsilon \(statement.bound.epsilon); to accept that, resume with --noise-multiplier \(mechanism.noiseMultiplier) --bands \(bands) in place of --epsilon"
+        )
+    }
+
     private func announce(_ trainer: Trainer, _ statement: PrivacyStatement, _ set: DataSet) {
         if privacy.datasetSize == nil, clipping.clippingMode != .nonPrivate {
             warn(
@@ -99,9 +120,20 @@ struct TrainCommand: ParsableCommand {
             "\(mechanism.steps) steps, expected batch \(fixed(mechanism.expectedBatchSize, 0)) of \(mechanism.datasetSize), "
                 + "\(trainer.engine.batchSize) at once in \(trainer.engine.peakBytes >> 20) MiB"
                 + (mechanism.noiseMultiplier > 0 ? ", noise multiplier \(fixed(mechanism.noiseMultiplier, 4))" : ""))
+        if let bands = mechanism.bands {
+            note(
+                "noise is correlated over \(bands) steps and charged as a whole: stopping early does not lower epsilon, and a resumed run costs a further mechanism"
+            )
+        }
     }
 
     private func announce(_ record: TrainingRecord, _ trainer: Trainer) {
+        if trainer.options.mechanism.bands != nil {
+            note(
+                "resuming after step \(trainer.stepCount) with a further mechanism of \(record.stepsLeft) steps; \(record.charged) steps are charged in all"
+            )
+            return
+        }
         let lost = record.charged - trainer.stepCount
         note("resuming after step \(trainer.stepCount)")
         if lost > 0 {
@@ -162,6 +194,9 @@ struct TrainCommand: ParsableCommand {
         var delta: Double?
         var accountant: String
         var noiseMultiplier: Double
+        var mechanism: String
+        /// Of correlated noise.
+        var bands: Int?
         var clipNorm: Double?
         /// C after the last step, with adaptive clipping.
         var adaptedClipNorm: Double?
@@ -186,6 +221,7 @@ struct TrainCommand: ParsableCommand {
                     output: output, isPrivate: statement.isPrivate,
                     epsilon: statement.isPrivate ? statement.bound.epsilon : nil, delta: privacy.delta,
                     accountant: statement.accountant.rawValue, noiseMultiplier: mechanism.noiseMultiplier,
+                    mechanism: privacy.noise.rawValue, bands: mechanism.bands,
                     clipNorm: mechanism.clippingNorm.isFinite ? mechanism.clippingNorm : nil,
                     adaptedClipNorm: mechanism.adaptiveClipping == nil ? nil : trainer.clippingNorm,
                     samplingRate: mechanism.sampler.samplingRate, datasetSize: mechanism.datasetSize,

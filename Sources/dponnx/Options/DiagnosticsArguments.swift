@@ -43,6 +43,8 @@ struct RunDescription: Codable {
     var unit, adjacency, sampler: String
     var datasetSize: Int
     var samplingRate, expectedBatchSize, noiseMultiplier: Double
+    /// Of correlated noise; nil for independent noise.
+    var bands: Int?
     /// Nil without clipping.
     var clipNorm: Double?
     var clippingFunction, clippingStyle: String
@@ -61,6 +63,7 @@ struct RunDescription: Codable {
         samplingRate = mechanism.sampler.samplingRate
         expectedBatchSize = mechanism.expectedBatchSize
         noiseMultiplier = mechanism.noiseMultiplier
+        bands = mechanism.bands
         clipNorm = mechanism.clippingNorm.isFinite ? mechanism.clippingNorm : nil
         clippingFunction = statement.clippingFunction
         clippingStyle = statement.clippingStyle

@@ -34,6 +34,20 @@ struct PrivacyArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Samples of a batch at most, with --sampler truncated-poisson.", valueName: "m"))
     var largestBatch: Int?
 
+    @Option(
+        name: .customLong("mechanism"),
+        help: """
+            Noise of different steps: independent, or correlated by banded matrix factorisation (Choquette-Choo et al. \
+            2023), whose sum over the steps is smaller. It is charged as a whole at the start.
+            """)
+    var noise = PrivacyRequest.Noise.gaussian
+
+    @Option(
+        help: ArgumentHelp(
+            "Steps over which noise is correlated, with --mechanism bandmf; N/B at most. Default: what leaves the least "
+                + "noise at --epsilon, 8 at most with --noise-multiplier.", valueName: "b"))
+    var bands: Int?
+
     @Option(help: ArgumentHelp("Passes over the data: steps = epochs N / B, rounded up.", valueName: "e"))
     var epochs: Double?
 
@@ -65,6 +79,8 @@ struct PrivacyArguments: ParsableArguments {
         request.batchSize = batchSize
         request.sampler = sampler
         request.largestBatch = largestBatch
+        request.noise = noise
+        request.bands = bands
         request.epochs = epochs
         request.steps = steps
         request.accountant = accountant
@@ -79,4 +95,5 @@ func validating(_ check: () throws(UsageError) -> Void) throws(ValidationError) 
 }
 
 extension PrivacyRequest.Sampler: ExpressibleByArgument {}
+extension PrivacyRequest.Noise: ExpressibleByArgument {}
 extension PrivacyAccountant: ExpressibleByArgument {}

@@ -45,6 +45,12 @@ struct RecordArguments: ParsableArguments {
         if let checkpointSteps, checkpointSteps < 1 { throw ValidationError("--checkpoint-steps must be 1 or more") }
     }
 
+    /// The mechanism that is left to run, which is another one where a run of correlated noise is resumed.
+    /// - Throws: `DataError`.
+    func resumed(_ mechanism: PrivacyMechanism) throws -> PrivacyMechanism {
+        resume ? try TrainingRecord.resumed(mechanism, in: checkpoint!, ledger: account.ledger) : mechanism
+    }
+
     /// The record of a run; nil if none is asked for.
     ///
     /// - Parameter options: all that the run's numbers depend on.

@@ -9,7 +9,7 @@ struct TrainingSetup {
     let trainable: TrainableModel
     let loss: LossSpecification
     let data: DataSet
-    let options: TrainingOptions
+    var options: TrainingOptions
     let physicalBatchSize: Int
     let parameters: ParameterMemory
     let pool: ThreadPool

@@ -24,6 +24,8 @@ struct LedgerReport: Encodable {
         var sampler: String
         var samplingRate: Double
         var noiseMultiplier: Double
+        /// Of correlated noise, which is charged as a whole.
+        var bands: Int?
         var steps: Int
         /// Upper bound, by privacy loss distributions.
         var epsilon: Double
@@ -67,7 +69,7 @@ struct LedgerReport: Encodable {
             known[run.event] = epsilon
             return Run(
                 run: run.id, sampler: run.sampler.name, samplingRate: run.sampler.samplingRate,
-                noiseMultiplier: run.noiseMultiplier, steps: run.charged, epsilon: epsilon,
+                noiseMultiplier: run.noiseMultiplier, bands: run.bands, steps: run.charged, epsilon: epsilon,
                 fingerprint: run.fingerprint)
         }
     }

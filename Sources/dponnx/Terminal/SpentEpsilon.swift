@@ -17,6 +17,7 @@ final class SpentEpsilon {
     /// An upper bound of what the first `steps` steps cost; nil where nothing is guaranteed.
     func after(_ steps: Int) -> Double? {
         guard statement.isPrivate else { return nil }
+        if statement.mechanism.bands != nil { return statement.bound.epsilon }
         let end = (steps + part - 1) / part * part
         if end >= statement.mechanism.steps { return statement.bound.epsilon }
         if let known, known.steps == end { return known.epsilon }
