@@ -33,7 +33,7 @@ enum ParameterModels {
     /// A graph of nodes given as (type, name, inputs, outputs) in the order of the file, from input `x` to output `y`.
     static func graph(
         _ tensors: [ImportedGraph.Initializer], _ nodes: [(String, String, [String], [String])], producer: String = "",
-        domain: String = "", attributes: [String: [String: AttributeValue]] = [:]
+        domain: String = "", isOptimized: Bool = false, attributes: [String: [String: AttributeValue]] = [:]
     ) -> ImportedGraph {
         let port = { (name: String) in ImportedGraph.Port(name: name, dataType: .float32, dimensions: nil) }
         return ImportedGraph(
@@ -44,7 +44,7 @@ enum ParameterModels {
                     outputs: node.3,
                     attributes: attributes[node.1] ?? [:],
                     fileNode: FileNode(position: position, name: node.1, inputs: node.2.indices.map { $0 }))
-            }, exporter: Exporter(producer: producer))
+            }, exporter: Exporter(producer: producer, isOptimized: isOptimized))
     }
 }
 

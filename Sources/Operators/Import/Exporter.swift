@@ -18,11 +18,15 @@ public struct Exporter: Sendable {
     /// The exported program's tensors by the placeholder that its nodes call them, such as `p_norm1_weight`. Empty where
     /// the exporter writes none.
     public var sources: [String: Source]
+    /// Whether ONNX Runtime has saved the file since: it imports operator sets of its own, whether they are used or not,
+    /// and keeps the producer's name.
+    public var isOptimized: Bool
     private let kinds: [String: String]
 
-    public init(producer: String = "", sources: [String: Source] = [:]) {
+    public init(producer: String = "", sources: [String: Source] = [:], isOptimized: Bool = false) {
         self.producer = producer
         self.sources = sources
+        self.isOptimized = isOptimized
         kinds = Dictionary(sources.values.map { ($0.target, $0.kind) }, uniquingKeysWith: { first, _ in first })
     }
 

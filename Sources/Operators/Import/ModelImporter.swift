@@ -71,7 +71,8 @@ public struct ModelImporter {
         let graph = model.graph
         let signature = graph.metadata[Exporter.signatureKey] ?? model.metadata[Exporter.signatureKey]
         exporter = Exporter(
-            producer: model.producerName, sources: signature.map(Exporter.sources(signature:)) ?? [:])
+            producer: model.producerName, sources: signature.map(Exporter.sources(signature:)) ?? [:],
+            isOptimized: model.opsetImports.contains { $0.domain == "com.microsoft" })
         var statements: [String: Statement] = [:]
         for info in graph.valueInfo + graph.inputs {
             let metadata = info.metadata

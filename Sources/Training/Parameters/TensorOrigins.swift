@@ -37,11 +37,10 @@ struct TensorOrigins {
         scopes = ModuleScopes(index.graph)
         calls = ProgramCalls(index)
         // TorchScript folds a weight once per use, so that a second place reads a folded weight through an Identity;
-        // tools that remove Identities leave it reading the weight directly. ONNX Runtime's optimiser, which shows by its
-        // own operators, removes them, too.
+        // tools that remove Identities leave it reading the weight directly. ONNX Runtime's optimiser removes them, too.
         hasIntactIdentities =
             index.graph.exporter.producer == "pytorch" && calls.isEmpty
-            && !index.graph.nodes.contains { $0.domain == "com.microsoft" }
+            && !index.graph.exporter.isOptimized
             && index.graph.initializers.allSatisfy { tensor in
                 let direct = index.uses(of: tensor.name).filter { index.node($0).operatorType != "Identity" }
                 return direct.count < 2 || !tensor.name.hasPrefix("onnx::") || !tensor.dataType.isTrainable
