@@ -71,7 +71,9 @@ def tensors(path):
 
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_exporters_fold_unless_told_otherwise(module, tmp_path, dynamo):
-    assert missing(module, export(module, tmp_path / "model.onnx", dynamo)) == FOLDED
+    # With newer opsets TorchScript finds less to fold.
+    options = {} if dynamo else dict(opset_version=17)
+    assert missing(module, export(module, tmp_path / "model.onnx", dynamo, **options)) == FOLDED
 
 
 @pytest.mark.parametrize("dynamo, options", [(True, dict(optimize=False)), (False, KEPT)])
