@@ -325,6 +325,25 @@ class Masked(nn.Module):
         return self.head(functional.scaled_dot_product_attention(q, q, q, attn_mask=allowed).squeeze(1).mean(1))
 
 
+class Towers(nn.Module):
+    """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
+    read as it is and transposed."""
+
+    def __init__(self):
+        super().__init__()
+        self.tower = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 4))
+        self.mix = nn.Parameter(torch.randn(4, 3))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, a, b):
+        both = self.tower(torch.cat([a, b]))
+        left, right = both[:a.shape[0]], both[a.shape[0]:]
+        joined = both.new_zeros(a.shape[0], 8)
+        joined[:, [0, 2, 4, 6]] = torch.tanh(left @ self.mix) @ self.mix.t()
+        joined[:, 1::2] = right
+        return self.head(joined)
+
+
 def bert():
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -422,6 +441,8 @@ models = {
     "picked_torchscript": (Picked, lambda: {"tokens": tokens(11, 5)}, 17),
     "repeated_torchscript": (Repeated, lambda: {"x": torch.randn(samples, 4, 6)}, 17),
     "masked_torchscript": (Masked, masked, 17),
+    "towers": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, None),
+    "towers_torchscript": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, 17),
 }
 
 

@@ -139,4 +139,64 @@ import Testing
         #expect(specialized.builder.mixingNodes.isEmpty)
         #expect(specialized.builder.graph[try #require(specialized["scores"])].batch == .factor(BatchFactor(axis: 0)))
     }
+
+    /// A bias of attention is added to a mask that is repeated for the windows of all samples, and both to scores whose
+    /// first axis holds (B, windows), as in Swin; `mask` says which window of which sample is hidden.
+    private func windowed(mask: [Float], batch: Dimension) -> ImportedGraph {
+        func node(_ type: String, _ inputs: [String], _ output: String) -> ImportedNode {
+            ImportedNode(
+                name: output, operatorType: type, opsetVersion: 13, inputs: inputs, outputs: [output])
+        }
+        return ImportedGraph(
+            name: "windows",
+            inputs: [.init(name: "x", dataType: .float32, dimensions: [batch, .fixed(2), .fixed(3)])],
+            outputs: [.init(name: "y", dataType: .float32, dimensions: nil)],
+            initializers: [
+                .init(name: "mask", dataType: .float32, shape: [mask.count, 1]) {
+                    Constant(mask, shape: [mask.count, 1])
+                },
+                .init(name: "bias", dataType: .float32, shape: [1, 3]) { Constant([0, 0, 0] as [Float], shape: [1, 3]) },
+                .init(name: "rows", dataType: .int64, shape: [2]) { Constant([-1, 3] as [Int64]) },
+            ],
+            nodes: [
+                node("Reshape", ["x", "rows"], "windows"), node("Add", ["bias", "mask"], "hidden"),
+                node("Add", ["windows", "hidden"], "y"),
+            ])
+    }
+
+    @Test func biasOfWindows() throws {
+        let batch = 3
+        let graph = windowed(mask: [0, -9, 0, -9, 0, -9], batch: .fixed(batch))
+        let specialized = try Specializer(graph, registry: .standard, trainable: ["bias"]).specialize(
+            RunSizes(batchSize: batch, inputShapes: ["x": [batch, 2, 3]]), reference: nil)
+        var builder = specialized.builder
+        #expect(builder.mixingNodes.isEmpty)
+        let y = try #require(specialized["y"])
+        #expect(builder.graph[y].batch == .factor(BatchFactor(axis: 0, inner: 2)))
+        let g = builder.addInput("g", builder.type(of: y), batch: nil)
+        builder.followsBatch = false
+        // Back from the sum to the copies of the bias, one per sample.
+        var node = try #require(builder.graph.producer(of: y))
+        var gradient = try #require(try node.operation.inputGradient(1, of: node, outputGradients: [g], in: &builder))
+        node = try #require(builder.graph.producer(of: node.inputs[1]))
+        while builder.graph[node.inputs[0]].batch != .free {
+            gradient = try #require(
+                try node.operation.inputGradient(0, of: node, outputGradients: [gradient], in: &builder))
+            node = try #require(builder.graph.producer(of: node.inputs[0]))
+        }
+        let site = try node.operation.site(0, of: node, outputGradients: [gradient], in: &builder)
+        builder.addOutput("perSample", try site.perSampleGradients(in: &builder))
+        var numbers = Numbers(seed: 72)
+        let direction = numbers.floats([2 * batch, 3])
+        let result = evaluate(builder.finish(), inputs: ["g": direction, "x": numbers.floats([batch, 2, 3])])
+        // A copy holds a row for each window.
+        #expect(result["perSample"]!.doubles == direction.doubles)
+    }
+
+    @Test func biasOfWindowsThatDiffer() throws {
+        let graph = windowed(mask: [0, -9, 0, -9, -9, 0], batch: .fixed(3))
+        let specialized = try Specializer(graph, registry: .standard, trainable: ["bias"]).specialize(
+            RunSizes(batchSize: 3, inputShapes: ["x": [3, 2, 3]]), reference: nil)
+        #expect(specialized.builder.mixingNodes.map(\.origin.name) == ["y"])
+    }
 }

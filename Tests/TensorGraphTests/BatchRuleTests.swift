@@ -125,8 +125,12 @@ import Testing
         }
         #expect(try joined([samples, samples, uniform], 1) == BatchFactor(axis: 0))
         #expect(try joined([free, free], 0) == nil)
+        let twice = BatchOperand([6, 2, 4], BatchFactor(axis: 0, outer: 2), batch: 3)
+        #expect(try joined([samples, twice], 0) == BatchFactor(axis: 0, outer: 3))
+        let pairs = BatchOperand([6, 2, 4], BatchFactor(axis: 0, inner: 2), batch: 3)
         let refusals: [([BatchOperand], Int, String)] = [
-            ([samples, samples], 0, "it joins tensors along the batch"),
+            ([samples, free], 0, "it joins a batch with a tensor that holds no samples along the batch"),
+            ([samples, pairs], 0, "its operands hold the samples on different axes"),
             ([samples, transposed], 2, "its operands hold the samples on different axes"),
             ([samples, free], 1, "an operand differs by the position of a sample in the batch"),
             ([samples, BatchOperand([1, 2, 4], nil, batch: 3)], 1, "an operand holds one entry where the batch lies"),

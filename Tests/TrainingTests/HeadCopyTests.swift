@@ -62,6 +62,25 @@ import Testing
         #expect(try self.repaired(head, "Gemm").notes.isEmpty)
     }
 
+    /// w read by one product and its folded transpose by another, in the modules that the nodes' names say.
+    private func transposed(_ name: String, _ values: [Float], readers: (String, String)) throws -> [String] {
+        let copy = [values[0], values[2], values[1], values[3]]
+        let graph = ParameterModels.graph(
+            [ParameterModels.tensor(name, [2, 2], values), ParameterModels.tensor("onnx::MatMul_9", [2, 2], copy)],
+            [
+                ("MatMul", readers.0, ["x", name], ["h"]),
+                ("MatMul", readers.1, ["h", "onnx::MatMul_9"], ["y"]),
+            ], producer: "pytorch")
+        return try TieRepair.repaired(graph).notes
+    }
+
+    @Test func foldedTransposesAreTiedInTheirModule() throws {
+        #expect(try transposed("w", [1, 2, 3, 4], readers: ("/MatMul", "/MatMul_1")).count == 1)
+        #expect(try transposed("a.w", [1, 2, 3, 4], readers: ("/a/MatMul", "/MatMul_1")).count == 1)
+        #expect(try transposed("a.w", [1, 2, 3, 4], readers: ("/a/MatMul", "/b/MatMul_1")).isEmpty)
+        #expect(try transposed("w", [1, 2, 2, 1], readers: ("/MatMul", "/MatMul_1")).isEmpty)
+    }
+
     @Test func filledTensorsAreNotTied() throws {
         let zeros = [Float](repeating: 0, count: 6)
         let repaired = try repaired(

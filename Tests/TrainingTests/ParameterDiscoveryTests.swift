@@ -230,6 +230,30 @@ import Testing
         #expect(findings["relative_coords_table"]?.reason == "does not train by its name")
     }
 
+    /// weight / (u · weight v), as PyTorch's spectral norm writes it, a grid that is subtracted from and slopes that
+    /// multiply; none of them by a program that says what it trains.
+    @Test func buffersThatProgramsName() throws {
+        let graph = ParameterModels.graph(
+            [
+                ParameterModels.tensor("l.weight_orig", [3, 3], ParameterModels.irregular([3, 3])),
+                ParameterModels.tensor("l.weight_u", [3], [0.6, 0.8, 0]),
+                ParameterModels.tensor("l.weight_v", [3], [0.8, 0, 0.6]),
+                ParameterModels.tensor("centres", [3], [-1, 0, 1]), ParameterModels.tensor("slopes", [3], [1, 0.5, 0.25]),
+                ParameterModels.tensor("steps", [3], [-1, 0, 1]),
+                ParameterModels.tensor("transform", [3, 3], [1, 2, 3, 2, 4, 5, 3, 5, 6]),
+            ],
+            [
+                ("MatMul", "", ["l.weight_orig", "l.weight_v"], ["wv"]), ("MatMul", "", ["l.weight_u", "wv"], ["s"]),
+                ("Div", "", ["l.weight_orig", "s"], ["w"]), ("MatMul", "", ["x", "w"], ["a"]),
+                ("Sub", "", ["a", "centres"], ["b"]), ("Mul", "", ["b", "slopes"], ["c"]),
+                ("Mul", "", ["c", "steps"], ["d"]), ("MatMul", "", ["d", "transform"], ["y"]),
+            ], producer: "pytorch")
+        let findings = try ParameterDiscovery.findings(in: graph)
+        #expect(findings.parameters == ["l.weight_orig", "steps"])
+        #expect(findings["l.weight_u"]?.reason == "a singular vector that power iteration found")
+        #expect(findings["centres"]?.reason == "a grid of evenly spaced numbers")
+    }
+
     @Test func madeUpNames() {
         for name in [
             "onnx::Conv_3", "val_7", "_val_2", "/norm/Constant_output_0", "42", "Constant_12", "const_fold_opt__31",

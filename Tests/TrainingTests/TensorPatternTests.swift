@@ -44,6 +44,31 @@ import Testing
         #expect(!TensorPattern.isSinusoidal(Constant(trained, shape: [8, 4])))
     }
 
+    @Test func progressions() {
+        let grid = Constant((0..<8).map { -1 + Float($0) * 2 / 7 })
+        #expect(TensorPattern.isEvenlySpaced(grid))
+        #expect(TensorPattern.isEvenlySpaced(Constant(grid.floatValues + grid.floatValues, shape: [2, 8, 1])))
+        #expect(!TensorPattern.isEvenlySpaced(Constant(grid.floatValues + grid.floatValues.reversed(), shape: [2, 8])))
+        #expect(!TensorPattern.isEvenlySpaced(Constant([1, 2] as [Float])))
+        #expect(!TensorPattern.isEvenlySpaced(Constant([1, 1, 1] as [Float])))
+        #expect(!TensorPattern.isEvenlySpaced(Constant([1, 2, 3.0001] as [Float])))
+        #expect(TensorPattern.isGeometric(Constant((0..<6).map { Float(pow(10000, -Double($0) / 6)) })))
+        #expect(TensorPattern.isGeometric(Constant([0.5, 0.25] as [Float], shape: [2, 1, 1])))
+        #expect(!TensorPattern.isGeometric(Constant([0.5, 0.3] as [Float])))
+        #expect(!TensorPattern.isGeometric(Constant([1, 1] as [Float])))
+        #expect(!TensorPattern.isGeometric(Constant([1, 2, 5] as [Float])))
+    }
+
+    @Test func matricesThatAreComputed() {
+        let transform = (0..<25).map { Float(cos(2 * Double.pi * Double($0 / 5 * ($0 % 5)) / 5)) }
+        #expect(TensorPattern.computedMatrix(Constant(transform, shape: [5, 5])) != nil)
+        let adjacency: [Float] = [0, 1, 1, 1, 0, 0.5, 1, 0.5, 0]
+        #expect(TensorPattern.computedMatrix(Constant(adjacency, shape: [3, 3])) != nil)
+        #expect(TensorPattern.computedMatrix(Constant([1, 0, 0, 0, 2, 0, 0, 0, 3] as [Float], shape: [3, 3])) == nil)
+        #expect(TensorPattern.computedMatrix(Constant([Float](repeating: 0, count: 9), shape: [3, 3])) == nil)
+        #expect(TensorPattern.computedMatrix(Constant(ParameterModels.irregular([3, 3]), shape: [3, 3])) == nil)
+    }
+
     @Test func masks() {
         #expect(TensorPattern.isAdditiveMask(Constant([0, -.infinity, 0, -1e9] as [Float])))
         #expect(TensorPattern.isAdditiveMask(Constant([-1e4, 0] as [Float])))

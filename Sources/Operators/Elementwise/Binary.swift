@@ -2,7 +2,7 @@ public import Kernels
 public import TensorGraph
 
 /// A function of two floats or two integers, element by element, with broadcasting.
-public struct Binary: ExecutableOperation {
+public struct Binary: ExecutableOperation, ElementwiseOperation {
     public let function: BinaryFunction
 
     public init(_ function: BinaryFunction) { self.function = function }
@@ -22,10 +22,6 @@ public struct Binary: ExecutableOperation {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         [try BatchRules.elementwise(inputs, outputRank: outputs[0].rank)]
-    }
-
-    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        try builder.collapsedElementwise(node, axis: axis)
     }
 
     public var overwritableInputs: [Int] { [0, 1] }

@@ -7,7 +7,7 @@ public import TensorGraph
 /// What a type holds is kept, though every float is stored in float32 and every integer in int64: float16 and bfloat16
 /// round to nearest even and overflow to infinity, narrow integers wrap, floats truncate toward zero on their way to
 /// integers (NaN gives 0, what lies outside int64 its nearest bound), and anything but 0 is true.
-public struct Convert: ExecutableOperation {
+public struct Convert: ExecutableOperation, ElementwiseOperation {
     public let target: ONNXElementType
     /// Whether a float of 8 bits takes its greatest value for what is too large, not infinity or NaN.
     public let saturates: Bool
@@ -41,10 +41,6 @@ public struct Convert: ExecutableOperation {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         [inputs[0].factor]
-    }
-
-    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        try builder.collapsedElementwise(node, axis: axis)
     }
 
     /// Rounding is passed straight through: the gradient of float to float is the output's. No other pair has one.

@@ -2,7 +2,7 @@ import Kernels
 public import TensorGraph
 
 /// condition ? a : b, element by element, with broadcasting; the inputs are condition, a, b (ONNX Where).
-public struct Select: ExecutableOperation {
+public struct Select: ExecutableOperation, ElementwiseOperation {
     public init() {}
 
     public var description: String { "select" }
@@ -19,10 +19,6 @@ public struct Select: ExecutableOperation {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         [try BatchRules.elementwise(inputs, outputRank: outputs[0].rank)]
-    }
-
-    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        try builder.collapsedElementwise(node, axis: axis)
     }
 
     public var overwritableInputs: [Int] { [1, 2] }

@@ -2,7 +2,7 @@ public import Kernels
 public import TensorGraph
 
 /// A function of one float, element by element.
-public struct Unary: ExecutableOperation {
+public struct Unary: ExecutableOperation, ElementwiseOperation {
     public let function: UnaryFunction
 
     public init(_ function: UnaryFunction) { self.function = function }
@@ -16,10 +16,6 @@ public struct Unary: ExecutableOperation {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         [inputs[0].factor]
-    }
-
-    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        try builder.collapsedElementwise(node, axis: axis)
     }
 
     public var overwritableInputs: [Int] { [0] }

@@ -10,7 +10,7 @@ extension GraphBuilder {
     public mutating func binary(_ function: BinaryFunction, _ left: ValueID, _ right: ValueID) throws(GraphError)
         -> ValueID
     {
-        try emit(Binary(function), left, right)
+        try emitAll(Binary(function), try oneCopyPerSample(broadcasting: [left, right]))[0]
     }
 
     public mutating func add(_ left: ValueID, _ right: ValueID) throws(GraphError) -> ValueID {

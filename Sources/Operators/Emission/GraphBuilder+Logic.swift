@@ -18,7 +18,7 @@ extension GraphBuilder {
 
     /// `condition` ? `left` : `right`
     public mutating func select(_ condition: ValueID, _ left: ValueID, _ right: ValueID) throws(GraphError) -> ValueID {
-        try emit(Select(), condition, left, right)
+        try emitAll(Select(), try oneCopyPerSample(broadcasting: [condition, left, right]))[0]
     }
 
     /// The value as `type` would hold it; nothing is emitted where the stored elements stay as they are.

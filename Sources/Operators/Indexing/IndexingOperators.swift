@@ -128,7 +128,9 @@ public enum IndexingOperators {
     private static func scatterND(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let (data, indices, updates) = (try node.input(0), try node.input(1), try node.input(2))
         try checkTuples(node, data, indices, sharedAxes: 0)
-        return [try node.emit(TupleScattering(try reduction(node)), data, indices, updates)]
+        let scattering = TupleScattering(try reduction(node))
+        let target = try node.builder.oneCopyPerSample(data, before: scattering, indices, updates)
+        return [try node.emit(scattering, target, indices, updates)]
     }
 
     private static func reduction(_ node: Expansion) throws(GraphError) -> ScatterReduction {

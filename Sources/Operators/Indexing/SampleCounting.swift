@@ -97,17 +97,34 @@ extension TupleGathering: CountingOperation {
     public func counted(_ operands: [CountingOperand], in builder: inout GraphBuilder) throws(GraphError)
         -> CountedResult?
     {
-        let data = operands[0].value
-        guard sharedAxes == 0, let parts = operands[1].offset?.parts, parts.count > 1, parts[0].stride == 1,
-            parts.dropFirst().allSatisfy({ $0.stride == 0 && hasSamplesFirst($0.own, in: builder) }),
-            builder.shape(of: parts[0].own).last == 1,
-            builder.constant(parts[0].own)?.int64Values.allSatisfy({ $0 == 0 }) == true,
-            builder.graph[data].batch.factor == BatchFactor(axis: 0)
-        else { return nil }
-        let rest = parts.dropFirst().map(\.own)
-        let tuples = try builder.concatenate(rest, axis: builder.shape(of: operands[1].value).count - 1)
-        return .own(try builder.emit(TupleGathering(sharedAxes: 1), data, tuples))
+        guard sharedAxes == 0, let tuples = try ownTuples(operands, in: &builder) else { return nil }
+        return .own(try builder.emit(TupleGathering(sharedAxes: 1), operands[0].value, tuples))
     }
+}
+
+extension TupleScattering: CountingOperation {
+    /// Updates at (b, i, ...): changes of entry (i, ...) of the sample's own slice.
+    public func counted(_ operands: [CountingOperand], in builder: inout GraphBuilder) throws(GraphError)
+        -> CountedResult?
+    {
+        guard sharedAxes == 0, hasSamplesFirst(operands[2].value, in: builder),
+            let tuples = try ownTuples(operands, in: &builder)
+        else { return nil }
+        let scattering = TupleScattering(sharedAxes: 1, reduction)
+        return .own(try builder.emit(scattering, operands[0].value, tuples, operands[2].value))
+    }
+}
+
+/// Coordinates within a sample's own slice of the first operand, if the second one's tuples are its number and those.
+private func ownTuples(_ operands: [CountingOperand], in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+    guard let parts = operands[1].offset?.parts, parts.count > 1, parts[0].stride == 1,
+        parts.dropFirst().allSatisfy({ $0.stride == 0 && hasSamplesFirst($0.own, in: builder) }),
+        builder.shape(of: parts[0].own).last == 1,
+        builder.constant(parts[0].own)?.int64Values.allSatisfy({ $0 == 0 }) == true,
+        hasSamplesFirst(operands[0].value, in: builder)
+    else { return nil }
+    let rest = parts.dropFirst().map(\.own)
+    return try builder.concatenate(rest, axis: builder.shape(of: operands[1].value).count - 1)
 }
 
 private func hasSamplesFirst(_ value: ValueID, in builder: GraphBuilder) -> Bool {

@@ -64,3 +64,34 @@ public struct TupleScattering: ExecutableOperation {
         }
     }
 }
+
+extension GraphBuilder {
+    /// The tensor that samples are scattered into: where it is the same for all of them, such as zeros made as large as
+    /// the batch, it is declared to hold one copy per sample, on the first axis on which that keeps the samples apart.
+    mutating func oneCopyPerSample(
+        _ data: ValueID, before scattering: TupleScattering, _ indices: ValueID, _ updates: ValueID
+    ) throws(GraphError) -> ValueID {
+        guard followsBatch, batchSize > 1, graph[data].batch == .free,
+            [indices, updates].contains(where: { graph[$0].batch != .free })
+        else { return data }
+        let shape = self.shape(of: data)
+        let inner = graph[updates].batch.factor?.inner ?? 1
+        let outer = graph[updates].batch.factor?.outer ?? 1
+        for axis in shape.indices where shape[axis] == outer * batchSize * inner {
+            let factor = BatchFactor(axis: axis, outer: outer, inner: inner)
+            guard let copies = try oneCopyPerSample(data, factor) else { continue }
+            if graph[indices].batch == .mixed {
+                // Coordinates that count the samples stand in front; see `CountingOperation`.
+                if axis == 0, outer * inner == 1 { return copies }
+                continue
+            }
+            let operands = [copies, indices, updates].map { value in
+                BatchOperand(
+                    type: type(of: value), factor: graph[value].batch.factor, constant: constant(value),
+                    batchSize: batchSize)
+            }
+            if (try? scattering.batchFactors(operands, outputs: [type(of: data)])) != nil { return copies }
+        }
+        return data
+    }
+}

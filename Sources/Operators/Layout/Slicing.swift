@@ -31,11 +31,26 @@ public struct Slicing: ExecutableOperation, ElementMove {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         guard let factor = inputs[0].factor else { return [nil] }
-        let axis = factor.axis
-        guard starts[axis] == 0, steps[axis] == 1, counts[axis] == inputs[0].type.shape[axis] else {
-            throw BatchMixing(axis: axis, "it takes some samples of the batch, or reorders them")
+        guard let part = part(of: factor, batchSize: inputs[0].batchSize, size: inputs[0].type.shape[factor.axis]) else {
+            throw BatchMixing(axis: factor.axis, "it takes some samples of the batch, or reorders them")
         }
-        return [factor]
+        return [part]
+    }
+
+    /// Where the samples lie in what is taken of them, if it is the same of every sample: whole batches of several that
+    /// lie one behind the other, or every n-th entry of as many as each sample has.
+    private func part(of factor: BatchFactor, batchSize: Int, size: Int) -> BatchFactor? {
+        let (start, step, count) = (starts[factor.axis], steps[factor.axis], counts[factor.axis])
+        var part = factor
+        if step == 1 {
+            let batch = batchSize * factor.inner
+            guard count > 0, start % batch == 0, count % batch == 0 else { return nil }
+            part.outer = count / batch
+        } else {
+            guard step > 1, start < step, factor.inner % step == 0, count == size / step else { return nil }
+            part.inner = factor.inner / step
+        }
+        return part
     }
 
     public func inputGradient(

@@ -32,8 +32,13 @@ public struct View: ExecutableOperation, ElementMove {
         guard
             let source = before.indices.first(where: {
                 before[$0] == shape[axis] && before[..<$0].elementCount == shape[..<axis].elementCount
-            }), let input = try builder.collapsed(node.inputs[0], axis: source)
-        else { return nil }
+            })
+        else {
+            return try builder.elementwiseView(node.inputs[0], shape).flatMap { value throws(GraphError) in
+                try builder.collapsed(value, axis: axis)
+            }
+        }
+        guard let input = try builder.collapsed(node.inputs[0], axis: source) else { return nil }
         var collapsed = shape
         collapsed[axis] = 1
         return try builder.view(input, collapsed)

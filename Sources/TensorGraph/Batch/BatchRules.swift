@@ -82,10 +82,17 @@ public enum BatchRules {
     public static func concatenate(_ operands: [BatchOperand], axis: Int) throws(BatchMixing) -> BatchFactor? {
         let factors = Set(operands.compactMap(\.factor))
         guard let factor = factors.first else { return nil }
+        if factors.allSatisfy({ $0.axis == axis && $0.inner == factor.inner }), operands.allSatisfy({ $0.factor != nil }) {
+            // Batches one behind the other, as where two inputs go through one network together.
+            return BatchFactor(
+                axis: axis, outer: operands.reduce(0) { $0 + $1.factor!.outer }, inner: factor.inner)
+        }
         if factors.count > 1 {
             throw BatchMixing(axis: axis, "its operands hold the samples on different axes")
         }
-        if factor.axis == axis { throw BatchMixing(axis: axis, "it joins tensors along the batch") }
+        if factor.axis == axis {
+            throw BatchMixing(axis: axis, "it joins a batch with a tensor that holds no samples along the batch")
+        }
         for operand in operands where operand.factor == nil {
             if operand.type.shape[factor.axis] != 1 || operand.batchSize == 1 {
                 guard operand.isUniform(along: factor, axis: factor.axis) else {

@@ -45,7 +45,8 @@ struct HeadCopy: Sendable {
 /// Folding constants turns `head = Transpose(table)` into a second tensor. A tensor is taken for such a copy if it is
 /// the second operand of a product and nothing else, equals an embedding table or its transpose element for element, and
 /// is not filled with one number. If the exporter says what the copy was folded from, that must be the table; then the
-/// table may be any parameter, such as an encoder's weight that its decoder shares.
+/// table may be any parameter, such as an encoder's weight that its decoder shares. So it may where TorchScript folded
+/// the transpose of a tensor that the same module, or one around or inside it, reads under its own name.
 struct HeadCopies {
     private(set) var graph: ImportedGraph
     private(set) var copies: [HeadCopy] = []
@@ -57,14 +58,22 @@ struct HeadCopies {
         index = GraphIndex(graph)
         let heads = graph.initializers.compactMap { tensor in head(tensor).map { (tensor, $0) } }
         guard !heads.isEmpty else { return }
+        let scopes = ModuleScopes(graph)
         for table in graph.initializers where table.shape.count == 2 && table.dataType.isTrainable {
             let isTable = isTable(table)
             let candidates = heads.flatMap { head, isTransposed in
-                guard head.name != table.name, head.dataType == table.dataType, !table.shape.contains(0),
-                    isTable ? isFoldable(head, from: table) : statedSources(head) == [table.name]
-                else { return [(ImportedGraph.Initializer, Bool)]() }
+                guard head.name != table.name, head.dataType == table.dataType, !table.shape.contains(0) else {
+                    return [(ImportedGraph.Initializer, Bool)]()
+                }
                 // Which way a stated copy lies follows from its values alone.
-                let ways = isTable ? [isTransposed] : [true, false]
+                let ways: [Bool] =
+                    if isTable {
+                        isFoldable(head, from: table) ? [isTransposed] : []
+                    } else if statedSources(head) == [table.name] {
+                        [true, false]
+                    } else {
+                        isFoldedBeside(table, head, scopes) ? [true] : []
+                    }
                 return ways.filter { head.shape == ($0 ? table.shape.reversed() : table.shape) }.map { (head, $0) }
             }
             guard !candidates.isEmpty else { continue }
@@ -73,7 +82,9 @@ struct HeadCopies {
             for (head, isTransposed) in candidates where !copies.contains(where: { $0.name == head.name }) {
                 let copy = HeadCopy(
                     name: head.name, table: table.name, shape: table.shape, isTransposed: isTransposed)
-                if Self.equal(try head.load(), to: values, copy) { copies.append(copy) }
+                // What equals its own transpose, such as an identity, may equal another tensor by its initialisation.
+                let isAmbiguous = !isTable && Self.equal(values, to: values, copy)
+                if !isAmbiguous, Self.equal(try head.load(), to: values, copy) { copies.append(copy) }
             }
         }
         for copy in copies.reversed() { tie(copy) }
@@ -115,6 +126,20 @@ struct HeadCopies {
         if head.foldedFrom.isEmpty { return head.exportedKind == nil || table.exportedKind == nil }
         let stated = statedSources(head)
         return stated.isEmpty || stated.contains(table.name)
+    }
+
+    /// Whether TorchScript made the head from some tensor in a module that `table`'s own module contains or lies in.
+    private func isFoldedBeside(
+        _ table: ImportedGraph.Initializer, _ head: ImportedGraph.Initializer, _ scopes: ModuleScopes
+    ) -> Bool {
+        guard TensorName.isFolded(head.name), !TensorName.isMadeUp(table.name),
+            index.graph.exporter.producer == "pytorch", index.graph.exporter.sources.isEmpty
+        else { return false }
+        let owner = table.name.split(separator: ".").dropLast()
+        return index.sites(of: head.name).allSatisfy { site in
+            guard let module = scopes[site.use.node]?.split(separator: ".") else { return false }
+            return zip(owner, module).allSatisfy { $0 == $1 }
+        }
     }
 
     /// The tensors of the program that the exporter says a tensor was folded from.

@@ -8,8 +8,8 @@ import TensorGraph
 /// folded from others is one if a parameter is among them. Where nothing is stated a floating-point tensor is a
 /// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
 /// exporter's own, it stands where only weights stand or was computed from named tensors. Never: running statistics and
-/// other tensors whose names say that they do not train, masks, tables of sines and cosines, frequencies, filters that
-/// are the same for every channel, quantized numbers and their scales, single numbers other than weights, biases and
+/// other tensors whose names say that they do not train, masks, tables and matrices of sines and cosines, symmetric
+/// matrices, frequencies, grids, geometric sequences, filters that are the same for every channel, quantized numbers and their scales, single numbers other than weights, biases and
 /// those that a PyTorch program named.
 public struct ParameterDiscovery {
     let index: GraphIndex
@@ -99,6 +99,7 @@ public struct ParameterDiscovery {
             index.graph.exporter.producer == "pytorch" && index.graph.exporter.sources.isEmpty
         if count == 1, !isWeight, !namesParameters { return (false, "a single number") }
         if TensorName.isBuffer(tensor.name) { return (false, "does not train by its name") }
+        if isPowerIterate(tensor) { return (false, "a singular vector that power iteration found") }
         if isMadeUp, !isWeight {
             guard TensorName.isFolded(tensor.name), count > 1, !readings.contains(where: preparesInput),
                 readings.contains(where: meetsValues)
@@ -116,10 +117,13 @@ public struct ParameterDiscovery {
         {
             return (false, "zeros in place of a bias")
         }
-        // Weights of products are trained whatever their values.
         let isProductWeight = readings.contains { $0.role.isWeightLike && $0.role != .table && $0.isMoved }
         if !isProductWeight || isMadeUp && isStandIn(main) {
-            if let reason = pattern(try tensor.load(), named: tensor.name, isMadeUp, main) { return (false, reason) }
+            if let reason = pattern(try tensor.load(), named: tensor.name, isMadeUp, main, readings) {
+                return (false, reason)
+            }
+        } else if main.role == .weight, let reason = TensorPattern.computedMatrix(try tensor.load()) {
+            return (false, reason)
         }
         if isWeight { return (true, description(main)) }
         return (true, "\(isMadeUp ? "tensor computed on export" : "named tensor") read by \(operatorType(main))")
@@ -171,7 +175,7 @@ public struct ParameterDiscovery {
     }
 
     private func pattern(
-        _ tensor: Constant, named name: String, _ isMadeUp: Bool, _ main: TensorReading
+        _ tensor: Constant, named name: String, _ isMadeUp: Bool, _ main: TensorReading, _ readings: [TensorReading]
     ) -> String? {
         if isMadeUp, isStandIn(main) {
             let neutral: Float = main.role == .normalizationScale ? 1 : 0
@@ -181,7 +185,19 @@ public struct ParameterDiscovery {
         if TensorPattern.isAdditiveMask(tensor) { return "a mask" }
         let onlySwitches = index.uses(of: name).allSatisfy { ["Mul", "Where"].contains(index.node($0).operatorType) }
         if onlySwitches, TensorPattern.isSwitch(tensor) { return "a mask" }
-        return TensorPattern.isSinusoidal(tensor) ? "a table of sines and cosines" : nil
+        if TensorPattern.isSinusoidal(tensor) { return "a table of sines and cosines" }
+        let operators = Set(readings.map(operatorType))
+        if operators.contains("Sub"), TensorPattern.isEvenlySpaced(tensor) { return "a grid of evenly spaced numbers" }
+        return operators.contains("Mul") && TensorPattern.isGeometric(tensor) ? "a geometric sequence" : nil
+    }
+
+    /// Whether the tensor is one of the two vectors that PyTorch's spectral norm keeps beside a weight: `weight_u` and
+    /// `weight_v` of `weight_orig`, or `parametrizations.weight.0._u` of `parametrizations.weight.original`.
+    private func isPowerIterate(_ tensor: ImportedGraph.Initializer) -> Bool {
+        guard tensor.shape.count == 1, tensor.name.hasSuffix("_u") || tensor.name.hasSuffix("_v") else { return false }
+        let stem = tensor.name.dropLast(2)
+        if index.initializers[stem + "_orig"] != nil { return true }
+        return stem.hasSuffix(".") && stem.split(separator: ".").dropLast().dropLast().last == "parametrizations"
     }
 
     /// Whether the tensor is a scale or bias that an operator demands: exporters write ones and zeros there for layers

@@ -26,7 +26,8 @@ enum TensorName {
 
     private static let buffers: Set<String> = [
         "running_mean", "running_var", "moving_mean", "moving_variance", "embed_scale", "final_logits_bias",
-        "masked_bias", "relative_coords_table",
+        "masked_bias", "relative_coords_table", "inv_freq", "cos_cached", "sin_cached", "freqs_cis", "position_ids",
+        "causal_mask", "attn_mask", "pixel_mean", "pixel_std", "mel_filters", "adjacency", "laplacian",
     ]
 
     /// The last component of a dotted or slashed name.

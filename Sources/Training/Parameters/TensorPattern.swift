@@ -45,6 +45,57 @@ enum TensorPattern {
         return seen.zero && seen.one
     }
 
+    /// Whether the entries of the last axis, three and more and the same in every row, differ by the same number from
+    /// each to the next, as a grid's do.
+    static func isEvenlySpaced(_ tensor: Constant) -> Bool {
+        guard let row = repeatedRow(of: tensor), row.count > 2 else { return false }
+        let step = (row[row.count - 1] - row[0]) / Double(row.count - 1)
+        // Rounding of float32 against the largest number.
+        let tolerance = 1e-6 * (row.map(abs).max() ?? 0)
+        return row.indices.allSatisfy { abs(row[0] + step * Double($0) - row[$0]) <= tolerance }
+    }
+
+    /// Whether the entries of the last axis, the same in every row, have the same ratio from each to the next, as
+    /// frequencies and ALiBi's slopes do: different powers of two, or three and more of any numbers.
+    static func isGeometric(_ tensor: Constant) -> Bool {
+        guard let row = repeatedRow(of: tensor), row.allSatisfy({ $0 > 0 }) else { return false }
+        if row.allSatisfy({ $0.significand == 1 }), Set(row).count == row.count { return true }
+        guard row.count > 2 else { return false }
+        let ratio = log(row[row.count - 1] / row[0]) / Double(row.count - 1)
+        return row.indices.allSatisfy { abs(row[0] * exp(ratio * Double($0)) / row[$0] - 1) <= 1e-5 }
+    }
+
+    /// The entries of the last axis with more than one entry, if they are the same whatever the others and not all equal.
+    private static func repeatedRow(of tensor: Constant) -> [Double]? {
+        let values = elements(of: tensor)
+        guard let width = tensor.type.shape.last(where: { $0 != 1 }), width > 1,
+            values.indices.dropFirst(width).allSatisfy({ values[$0] == values[$0 - width] })
+        else { return nil }
+        let row = values[..<width].map(Double.init)
+        return row.allSatisfy(\.isFinite) && row.contains { $0 != row[0] } ? row : nil
+    }
+
+    /// What a matrix is that was computed and not learned, as its values show; nil if they do not.
+    ///
+    /// Learned weights are not exactly symmetric, except for multiples of the identity and other diagonal ones that
+    /// they may start from, and numbers that all are equal.
+    static func computedMatrix(_ tensor: Constant) -> String? {
+        let shape = tensor.type.shape
+        guard shape.count >= 2, shape.allSatisfy({ $0 >= 3 }) else { return nil }
+        let values = elements(of: tensor)
+        if areBounded(values), areWaves(values, shape) { return "a matrix of sines and cosines" }
+        guard shape.count == 2, shape[0] == shape[1], fill(of: tensor) == nil else { return nil }
+        let size = shape[0]
+        var isDiagonal = true
+        for row in 0..<size {
+            for column in 0..<row {
+                guard values[row * size + column] == values[column * size + row] else { return nil }
+                if values[row * size + column] != 0 { isDiagonal = false }
+            }
+        }
+        return isDiagonal ? nil : "a symmetric matrix, as adjacencies and transforms are"
+    }
+
     /// Whether the tensor holds sines and cosines of multiples of its position along some axis, as the tables of
     /// positions do that are computed and not learned.
     ///
@@ -52,11 +103,17 @@ enum TensorPattern {
     /// is fitted by least squares for each sequence along the axis, which takes four positions to mean anything.
     static func isSinusoidal(_ tensor: Constant) -> Bool {
         let values = elements(of: tensor)
-        // Rounding to float16 and arguments of some thousands cost a few thousandths.
-        guard values.allSatisfy({ abs($0) <= 1.002 }) else { return false }
         let shape = tensor.type.shape
-        if haveRowsOfPairs(values, width: shape.last ?? 0) { return true }
-        return shape.indices.contains { axis in
+        return areBounded(values) && (haveRowsOfPairs(values, width: shape.last ?? 0) || areWaves(values, shape))
+    }
+
+    /// Whether no number exceeds 1 by more than rounding to float16 and arguments of some thousands cost.
+    private static func areBounded(_ values: UnsafeBufferPointer<Float>) -> Bool {
+        values.allSatisfy { abs($0) <= 1.002 }
+    }
+
+    private static func areWaves(_ values: UnsafeBufferPointer<Float>, _ shape: [Int]) -> Bool {
+        shape.indices.contains { axis in
             guard shape[axis] >= 4 else { return false }
             let stride = shape[(axis + 1)...].reduce(1, *)
             return areSinusoidal(values, length: shape[axis], stride: stride)
