@@ -155,7 +155,9 @@ import Testing
                 .init(name: "mask", dataType: .float32, shape: [mask.count, 1]) {
                     Constant(mask, shape: [mask.count, 1])
                 },
-                .init(name: "bias", dataType: .float32, shape: [1, 3]) { Constant([0, 0, 0] as [Float], shape: [1, 3]) },
+                .init(name: "bias", dataType: .float32, shape: [1, 3]) {
+                    Constant([0, 0, 0] as [Float], shape: [1, 3])
+                },
                 .init(name: "rows", dataType: .int64, shape: [2]) { Constant([-1, 3] as [Int64]) },
             ],
             nodes: [

@@ -31,7 +31,8 @@ public struct Slicing: ExecutableOperation, ElementMove {
 
     public func batchFactors(_ inputs: [BatchOperand], outputs: [TensorType]) throws(BatchMixing) -> [BatchFactor?] {
         guard let factor = inputs[0].factor else { return [nil] }
-        guard let part = part(of: factor, batchSize: inputs[0].batchSize, size: inputs[0].type.shape[factor.axis]) else {
+        guard let part = part(of: factor, batchSize: inputs[0].batchSize, size: inputs[0].type.shape[factor.axis])
+        else {
             throw BatchMixing(axis: factor.axis, "it takes some samples of the batch, or reorders them")
         }
         return [part]

@@ -82,7 +82,9 @@ public enum BatchRules {
     public static func concatenate(_ operands: [BatchOperand], axis: Int) throws(BatchMixing) -> BatchFactor? {
         let factors = Set(operands.compactMap(\.factor))
         guard let factor = factors.first else { return nil }
-        if factors.allSatisfy({ $0.axis == axis && $0.inner == factor.inner }), operands.allSatisfy({ $0.factor != nil }) {
+        if factors.allSatisfy({ $0.axis == axis && $0.inner == factor.inner }),
+            operands.allSatisfy({ $0.factor != nil })
+        {
             // Batches one behind the other, as where two inputs go through one network together.
             return BatchFactor(
                 axis: axis, outer: operands.reduce(0) { $0 + $1.factor!.outer }, inner: factor.inner)
