@@ -95,15 +95,18 @@ import Testing
 
     @Test func goingOnBeyondTheEpsilonAskedForIsRefused() throws {
         let checkpoint = folder.file("run")
-        let options = train(3000, "--bands", "4", "--checkpoint", checkpoint, "--epsilon", "8")
+        let steps = 4000
+        let options = train(
+            steps, "--bands", "4", "--checkpoint", checkpoint, "--checkpoint-steps", "7", "--epsilon", "8")
         let process = try CommandRun.start(options)
-        for _ in 0..<600 where ((try? dataSet(checkpoint + "/ledger"))?["steps"] as? Int ?? 0) == 0 { usleep(50_000) }
-        usleep(200_000)
+        for _ in 0..<600 where !FileManager.default.fileExists(atPath: checkpoint + "/checkpoint.safetensors") {
+            usleep(20_000)
+        }
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         let refused = try CommandRun(options + ["--resume"])
         #expect(refused.status == 64 && refused.errors.contains("in place of --epsilon"), "\(refused.errors)")
-        #expect(try dataSet(checkpoint + "/ledger")["steps"] as? Int == 3000)
+        #expect(try dataSet(checkpoint + "/ledger")["steps"] as? Int == steps)
     }
 
     @Test func usage() throws {
