@@ -497,7 +497,9 @@ def rearranged(graph, known, parameters):
     result = {}
     for tensor in graph.initializer:
         array = numpy_helper.to_array(tensor)
-        if array.dtype == numpy.float32 and array.size > 1 and tensor.name not in known:
+        # A transposed copy is tied to the parameter itself.
+        is_copy = any(numpy.array_equal(array, value.detach().numpy().T) for value in parameters.values())
+        if array.dtype == numpy.float32 and array.size > 1 and tensor.name not in known and not is_copy:
             found = [places.get(value.tobytes()) for value in array.ravel()]
             if all(found):
                 result[tensor.name] = (array.shape, found)

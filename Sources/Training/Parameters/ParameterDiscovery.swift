@@ -8,9 +8,9 @@ import TensorGraph
 /// folded from others is one if a parameter is among them. Where nothing is stated a floating-point tensor is a
 /// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
 /// exporter's own, it stands where only weights stand or was computed from named tensors. Never: running statistics and
-/// other tensors whose names say that they do not train, masks, tables and matrices of sines and cosines, symmetric
-/// matrices, frequencies, grids, geometric sequences, filters that are the same for every channel, quantized numbers and their scales, single numbers other than weights, biases and
-/// those that a PyTorch program named.
+/// other tensors whose names say that they do not train, masks, tables of sines and cosines, symmetric matrices,
+/// frequencies, grids, geometric sequences, filters that are the same for every channel, quantized numbers and their
+/// scales, single numbers other than weights, biases and those that a PyTorch program named.
 public struct ParameterDiscovery {
     let index: GraphIndex
 
@@ -122,8 +122,8 @@ public struct ParameterDiscovery {
             if let reason = pattern(try tensor.load(), named: tensor.name, isMadeUp, main, readings) {
                 return (false, reason)
             }
-        } else if main.role == .weight, let reason = TensorPattern.computedMatrix(try tensor.load()) {
-            return (false, reason)
+        } else if main.role == .weight, TensorPattern.isSymmetric(try tensor.load()) {
+            return (false, "a symmetric matrix, as adjacencies and transforms are")
         }
         if isWeight { return (true, description(main)) }
         return (true, "\(isMadeUp ? "tensor computed on export" : "named tensor") read by \(operatorType(main))")

@@ -75,25 +75,21 @@ enum TensorPattern {
         return row.allSatisfy(\.isFinite) && row.contains { $0 != row[0] } ? row : nil
     }
 
-    /// What a matrix is that was computed and not learned, as its values show; nil if they do not.
-    ///
-    /// Learned weights are not exactly symmetric, except for multiples of the identity and other diagonal ones that
-    /// they may start from, and numbers that all are equal.
-    static func computedMatrix(_ tensor: Constant) -> String? {
+    /// Whether a matrix was computed and not learned, as adjacencies and the transforms of signals are: learned weights
+    /// are not exactly symmetric, except for diagonal ones that they may start from, and numbers that all are equal.
+    static func isSymmetric(_ tensor: Constant) -> Bool {
         let shape = tensor.type.shape
-        guard shape.count >= 2, shape.allSatisfy({ $0 >= 3 }) else { return nil }
+        guard shape.count == 2, shape[0] == shape[1], shape[0] >= 3, fill(of: tensor) == nil else { return false }
         let values = elements(of: tensor)
-        if areBounded(values), areWaves(values, shape) { return "a matrix of sines and cosines" }
-        guard shape.count == 2, shape[0] == shape[1], fill(of: tensor) == nil else { return nil }
         let size = shape[0]
         var isDiagonal = true
         for row in 0..<size {
             for column in 0..<row {
-                guard values[row * size + column] == values[column * size + row] else { return nil }
+                guard values[row * size + column] == values[column * size + row] else { return false }
                 if values[row * size + column] != 0 { isDiagonal = false }
             }
         }
-        return isDiagonal ? nil : "a symmetric matrix, as adjacencies and transforms are"
+        return !isDiagonal
     }
 
     /// Whether the tensor holds sines and cosines of multiples of its position along some axis, as the tables of
