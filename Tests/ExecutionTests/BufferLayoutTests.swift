@@ -18,7 +18,7 @@ import Testing
     private func layout(_ builder: GraphBuilder, scratch: [Int: Int] = [:]) -> (Graph, BufferLayout) {
         let graph = builder.finish()
         let bytes = graph.nodes.indices.map { scratch[$0] ?? 0 }
-        let layout = BufferLayout(graph, scratchBytes: bytes)
+        let layout = BufferLayout(graph, scratchBytes: bytes, sinks: SumSinks(graph, outputs: []))
         #expect(LayoutCheck(graph, layout, scratchBytes: bytes).faults == [])
         return (graph, layout)
     }

@@ -43,7 +43,7 @@ import Testing
         let graph = try RandomGraph(seed: seed, nodes: 60).graph
         var numbers = Numbers(seed: seed)
         let scratch = graph.nodes.map { _ in numbers.integer(below: 4) == 0 ? numbers.integer(below: 300) : 0 }
-        let layout = BufferLayout(graph, scratchBytes: scratch)
+        let layout = BufferLayout(graph, scratchBytes: scratch, sinks: SumSinks(graph, outputs: []))
         #expect(LayoutCheck(graph, layout, scratchBytes: scratch).faults == [])
     }
 
@@ -89,6 +89,55 @@ import Testing
                 #expect(relativeError(value.doubles, expected[name]!, floor: 1e-3) < 1e-4)
             }
         }
+    }
+
+    /// Two uses of one matrix and a view of their sum are added up in the caller's memory; what is not a sum of
+    /// contractions, or is read by others, is not.
+    @Test func sumsAreAddedUpInTheCallersMemory() throws {
+        var builder = GraphBuilder(batchSize: 1, evaluator: ConstantFolding.evaluator)
+        var inputs: [String: Constant] = [:]
+        var numbers = Numbers(seed: 5)
+        func input(_ name: String, _ shape: [Int]) -> ValueID {
+            inputs[name] = numbers.floats(shape)
+            return builder.addInput(name, TensorType(.float32, shape), batch: nil)
+        }
+        let c = input("c", [2])
+        let (x, g) = (input("x", [2, 3, 40]), input("g", [2, 3, 50]))
+        let (x2, g2) = (input("x2", [2, 4, 40]), input("g2", [2, 4, 50]))
+        let first = try builder.emit(LinearContraction(), x, g, c)
+        let second = try builder.emit(LinearContraction(), x2, g2, c)
+        builder.addOutput("sum", try builder.view(try builder.add(first, second), [2000]))
+        let shared = try builder.emit(WeightedSum(), c, x)
+        builder.addOutput("shared", shared)
+        builder.addOutput("reader", try builder.unary(.neg, shared))
+        let graph = builder.finish()
+        let pool = ThreadPool(threads: 2)
+        let expected = try Plan(graph, parameters: ParameterMemory([:]), pool: pool).run(inputs)
+        let memory = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2000)
+        let other = UnsafeMutableBufferPointer<Float>.allocate(capacity: 120)
+        defer {
+            memory.deallocate()
+            other.deallocate()
+        }
+        memory.initialize(repeating: .nan)
+        other.initialize(repeating: 7)
+        let plan = try Plan(
+            graph, parameters: ParameterMemory([:]), sums: ["sum": memory, "shared": other, "reader": other], pool: pool
+        )
+        #expect(plan.summedOutputs == ["sum"])
+        let predicted = try Plan.predictedBytes(graph, sums: ["sum", "shared", "reader"], pool: pool)
+        #expect(plan.peakBytes == predicted)
+        #expect(try Plan.predictedBytes(graph, pool: pool) > predicted)
+        for (name, value) in plan.run(inputs) {
+            #expect(relativeError(value.doubles, expected[name]!.doubles) < 1e-6, "\(name)")
+        }
+        #expect(other.allSatisfy { $0 == 7 })
+        for (name, value) in inputs {
+            plan.inputMemory(name)!.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: value.bytes[..<value.type.byteCount]))
+        }
+        plan.run(accumulating: true)
+        #expect(relativeError(memory.map { Double($0) }, expected["sum"]!.doubles.map { 2 * $0 }) < 1e-6)
     }
 
     @Test func whatCannotBePlannedIsSaid() throws {

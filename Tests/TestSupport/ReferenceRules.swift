@@ -88,6 +88,8 @@ func referenceRule(_ operation: any Operation, _ inputs: [TensorType], _ outputs
         return { values in
             [zip(a, b).map { logical(operation.function, values[0][$0] != 0, values[1][$1] != 0) ? 1 : 0 }]
         }
+    case let operation as FloatTest where operation.property == .isNaN:
+        return { values in [values[0].map { $0.isNaN ? 1 : 0 }] }
     case is Not: return { values in [values[0].map { $0 == 0 ? 1 : 0 }] }
     case let operation as Padding: return padding(operation, shapes[0], outputs[0].shape)
     case let operation as CumulativeSum: return cumulativeSum(operation, shapes[0])

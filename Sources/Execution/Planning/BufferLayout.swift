@@ -7,6 +7,8 @@ enum Storage: Hashable {
     /// Memory of the caller: a parameter.
     case parameter(String)
     case constant(ValueID)
+    /// Memory of the caller: an output that is summed up there.
+    case sum(String)
 }
 
 /// One stretch of arena memory and the steps during which it is needed.
@@ -29,7 +31,8 @@ struct BufferLayout {
     private(set) var scratchOffsets: [Int] = []
     private(set) var arenaBytes = 0
 
-    init(_ graph: Graph, scratchBytes: [Int]) {
+    /// - Parameter sinks: what is summed up in the caller's memory.
+    init(_ graph: Graph, scratchBytes: [Int], sinks: SumSinks) {
         var buffers: [Buffer] = []
         var bufferOfValue = [Int?](repeating: nil, count: graph.values.count)
         let lastReads = Self.lastReads(graph)
@@ -47,7 +50,9 @@ struct BufferLayout {
             for (index, output) in node.outputs.enumerated() {
                 let bytes = graph.type(of: output).byteCount
                 let last = max(lastReads[output.index], step)
-                if index == 0, let viewed = node.operation.viewedInput {
+                if let sum = sinks.sum(of: output) {
+                    storage[output] = .sum(sum)
+                } else if index == 0, let viewed = node.operation.viewedInput {
                     let source = node.inputs[viewed]
                     if let buffer = bufferOfValue[source.index] {
                         bufferOfValue[output.index] = buffer

@@ -7,6 +7,10 @@ public protocol ExecutableOperation: Operation {
     func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel
 }
 
+/// An operation whose kernel can add its only output to what is in the output's memory, in place of writing it: see
+/// `KernelArguments.accumulates`.
+public protocol AccumulatingOperation: ExecutableOperation {}
+
 /// A prepared computation of one node.
 public struct Kernel: Sendable {
     /// Bytes of scratch memory that one run needs, for all threads together.
@@ -32,6 +36,8 @@ public struct KernelArguments {
     /// At least `scratchBytes` bytes, aligned to 64; contents undefined.
     public let scratch: UnsafeMutableRawPointer
     public let pool: ThreadPool
+    /// Whether the output is added to what its memory holds; true for an `AccumulatingOperation` only.
+    public var accumulates = false
 
     public init(
         inputs: [UnsafeRawPointer], outputs: [UnsafeMutableRawPointer], scratch: UnsafeMutableRawPointer,

@@ -77,7 +77,7 @@ public struct ConvolutionPerSampleGradients: BackwardOperation {
 
 /// sum_i c_i G_i of the weight of a convolution, from x [B,C,...], g [B,M,...] and factors c [B]. A sample whose factor
 /// is zero is not read.
-public struct ConvolutionContraction: BackwardOperation {
+public struct ConvolutionContraction: BackwardOperation, AccumulatingOperation {
     public let geometry: ConvolutionGeometry
     public let weightShape: [Int]
 
@@ -103,7 +103,8 @@ public struct ConvolutionContraction: BackwardOperation {
         return Kernel(scratchBytes: 4 * scratch, operationCount: work) { arguments in
             convolutionWeightGradient(
                 size, x: arguments.input(0), g: arguments.input(1), factors: arguments.input(2),
-                dw: arguments.output(0), accumulate: false, scratch: arguments.floatScratch, pool: arguments.pool)
+                dw: arguments.output(0), accumulate: arguments.accumulates, scratch: arguments.floatScratch,
+                pool: arguments.pool)
         }
     }
 }

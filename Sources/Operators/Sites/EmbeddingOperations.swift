@@ -73,7 +73,7 @@ public struct EmbeddingPerSampleGradients: BackwardOperation {
 
 /// sum_i c_i G_i of a table from indices [B,T], g [B,T,D] and factors c [B]: [rows,D]. A sample whose factor is zero is
 /// not read.
-public struct EmbeddingContraction: BackwardOperation {
+public struct EmbeddingContraction: BackwardOperation, AccumulatingOperation {
     public let rows: Int
 
     public init(rows: Int) { self.rows = rows }
@@ -94,7 +94,8 @@ public struct EmbeddingContraction: BackwardOperation {
             embeddingWeightedScatter(
                 indices: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), batch: size.batch,
                 positions: size.positions,
-                rows: rows, width: size.width, into: arguments.output(0), accumulate: false, pool: arguments.pool)
+                rows: rows, width: size.width, into: arguments.output(0), accumulate: arguments.accumulates,
+                pool: arguments.pool)
         }
     }
 }

@@ -107,7 +107,7 @@ public struct LinearPerSampleGradients: BackwardOperation {
 
 /// sum_i c_i x_i^T g_i for x [B,T,d], g [B,T,p] and factors c [B]: [d,p]. The contraction of Book-Keeping (Bu et al.
 /// 2023). A sample whose factor is zero is not read.
-public struct LinearContraction: BackwardOperation {
+public struct LinearContraction: BackwardOperation, AccumulatingOperation {
     public init() {}
 
     public var description: String { "linear contraction" }
@@ -128,7 +128,8 @@ public struct LinearContraction: BackwardOperation {
             linearWeightedContraction(
                 x: arguments.input(0), g: arguments.input(1), factors: arguments.input(2), batch: size.batch,
                 positions: size.positions,
-                d: size.d, p: size.p, dw: arguments.output(0), accumulate: false, scratch: arguments.floatScratch,
+                d: size.d, p: size.p, dw: arguments.output(0), accumulate: arguments.accumulates,
+                scratch: arguments.floatScratch,
                 pool: arguments.pool)
         }
     }

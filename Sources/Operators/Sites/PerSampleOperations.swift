@@ -26,7 +26,7 @@ public struct SquaredNorms: BackwardOperation {
 }
 
 /// sum_i c_i G_i: factors [B] and gradients [B, n...] -> [n...]. A sample whose factor is zero is not read.
-public struct WeightedSum: BackwardOperation {
+public struct WeightedSum: BackwardOperation, AccumulatingOperation {
     public init() {}
 
     public var description: String { "weighted sum" }
@@ -44,7 +44,7 @@ public struct WeightedSum: BackwardOperation {
         return Kernel(operationCount: 2 * Double(inputs[1].count)) { arguments in
             weightedSum(
                 perSample: arguments.input(1), factors: arguments.input(0), batch: batch, n: count,
-                into: arguments.output(0), accumulate: false, pool: arguments.pool)
+                into: arguments.output(0), accumulate: arguments.accumulates, pool: arguments.pool)
         }
     }
 }

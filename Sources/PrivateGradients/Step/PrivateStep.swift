@@ -64,6 +64,7 @@ public struct PrivateStep: Sendable {
         precondition(rowCount % rowsPerSample == 0, "the rows of the last sample are not complete")
         let batchSize = rowCount / rowsPerSample
         precondition(builder.type(of: rowLosses) == TensorType(.float32, [rowCount]), "a loss has one entry per row")
+        try builder.fuseAttention(before: rowLosses)
         let forwardNodeCount = builder.graph.nodes.count
         builder.followsBatch = false
         builder.origin = Origin(operatorType: "private step", name: "")

@@ -187,6 +187,30 @@ public struct GraphBuilder {
         }
     }
 
+    /// Lets another operation compute `value`, the only output of its node, from values that exist before that node. It
+    /// must compute the same numbers: samples lie in the value as before.
+    /// - Throws: `GraphError` if the operation does not take the inputs.
+    public mutating func replaceNode(computing value: ValueID, by operation: any Operation, _ inputs: [ValueID])
+        throws(GraphError)
+    {
+        guard case .node(let number, _) = graph[value].source, graph.nodes[number].outputs == [value] else {
+            preconditionFailure("no node computes this value alone")
+        }
+        let replaced = graph.nodes[number]
+        let types: [TensorType]
+        do {
+            types = try operation.outputTypes(for: inputs.map(type(of:)))
+        } catch {
+            throw error.at("\(replaced.origin)")
+        }
+        precondition(types == [type(of: value)], "\(operation) computes another type than \(replaced.operation)")
+        for input in inputs {
+            guard case .node(let earlier, _) = graph[input].source else { continue }
+            precondition(earlier < number, "\(operation) would read what is computed later")
+        }
+        graph.nodes[number] = Node(operation: operation, inputs: inputs, outputs: [value], origin: replaced.origin)
+    }
+
     /// The nodes at which samples meet on the way to `value`; empty if its samples are independent.
     public func mixingNodes(before value: ValueID) -> [MixingNode] {
         guard graph[value].batch == .mixed else { return [] }

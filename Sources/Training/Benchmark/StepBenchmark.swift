@@ -40,8 +40,10 @@ public final class StepBenchmark {
         self.pool = pool
         let data = try SyntheticData.make(for: model, loss: loss, count: self.batchSize)
         rows = Array(0..<data.count)
-        // What the matrix products' library keeps for itself is not the step's.
+        // What libraries load and keep for themselves is not the step's: buffers of matrix products, the cipher's code.
         _ = Self.secondsOfProduct(runs: 1, pool)
+        let generator = SecureRandomGenerator()
+        _ = generator.next()
         residentBefore = Self.residentBytes("VmRSS")
         let parameters = try model.makeParameters()
         let isPrivate = clipping.mode != .nonPrivate
@@ -55,7 +57,7 @@ public final class StepBenchmark {
             schedule: LearningRateSchedule(.constant, base: 1e-12, totalSteps: 1))
         trainer = try Trainer(
             model, loss: loss, options: options, data: data, physicalBatchSize: self.batchSize, parameters: parameters,
-            generator: SecureRandomGenerator(), pool: pool)
+            generator: generator, pool: pool)
         let floats = parameters.names.reduce(0) { $0 + parameters[$1].count }
         predictedPeakBytes = trainer.engine.peakBytes + 2 * floats * MemoryLayout<Float>.size
     }

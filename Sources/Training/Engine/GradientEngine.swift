@@ -36,7 +36,7 @@ public final class GradientEngine {
     private let large: LargeSample?
     private let data: DataSet
     /// sum_i c_i G_i of every parameter since the last `reset`.
-    private var sums: [String: UnsafeMutableBufferPointer<Float>] = [:]
+    private let sums: SumMemory
     private var hasSums = false
     private let isClipping: Bool
     private let pool: ThreadPool
@@ -48,11 +48,13 @@ public final class GradientEngine {
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet,
         batchSize: Int, parameters: ParameterMemory, pool: ThreadPool
     ) throws {
+        let sums = SumMemory(parameters)
+        self.sums = sums
         let arena = Arena()
         makePlan = { shape in
             try StepPlan(
                 model, loss: loss, clipping: clipping, data: data, shape: shape, parameters: parameters,
-                arena: arena, pool: pool)
+                sums: sums.buffers, arena: arena, pool: pool)
         }
         shapes = BatchShapes(data, rows: batchSize, isFixed: model.sizes.fixedBatchSize != nil)
         largest = try makePlan(shapes.largest(width: shapes.widths.last!))
@@ -64,7 +66,7 @@ public final class GradientEngine {
             ) { shape in
                 try StepPlan(
                     model, loss: loss, clipping: ClippingOptions(mode: .nonPrivate), data: rows, shape: shape,
-                    parameters: parameters, arena: arena, pool: pool)
+                    parameters: parameters, sums: [:], arena: arena, pool: pool)
             }
         } else {
             large = nil
@@ -74,14 +76,7 @@ public final class GradientEngine {
         clippingNorm = clipping.clippingNorm
         self.batchSize = batchSize
         self.pool = pool
-        for name in parameters.names {
-            let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: parameters[name].count)
-            buffer.initialize(repeating: 0)
-            sums[name] = buffer
-        }
     }
-
-    deinit { for buffer in sums.values { buffer.deallocate() } }
 
     /// The step's graph for a shape of batches, without memory for it.
     static func step(
@@ -94,7 +89,7 @@ public final class GradientEngine {
     }
 
     /// The sum for one parameter, which noise may be added to in place.
-    public func sum(of parameter: String) -> UnsafeMutableBufferPointer<Float> { sums[parameter]! }
+    public func sum(of parameter: String) -> UnsafeMutableBufferPointer<Float> { sums.buffers[parameter]! }
 
     /// Shape of a parameter.
     public func shape(of parameter: String) -> [Int] {
@@ -127,7 +122,7 @@ public final class GradientEngine {
                 let part = rest.prefix(plan.shape.samples)
                 try plan.feed(
                     part.map { data.rows(ofSample: samples[$0]) }, of: other, clippingNorm: clippingNorm)
-                plan.plan.run()
+                plan.plan.run(accumulating: hasSums)
                 addSums(plan.plan)
                 found += zip(part, reports(part.count, plan)).map { ($0, $1) }
                 rest = rest.dropFirst(part.count)
@@ -157,7 +152,7 @@ public final class GradientEngine {
             let scale = Float(Double(factor) / count)
             let share = Double(scale) * count > Double(factor) ? scale.nextDown : scale
             for name in names {
-                let (gradient, sum) = (large.sums[name]!, sums[name]!)
+                let (gradient, sum) = (large.sums[name]!, sums.buffers[name]!)
                 Elementwise.addScaled(
                     gradient.baseAddress!, scale: share, to: sum.baseAddress!, count: sum.count, pool: pool)
             }
@@ -166,8 +161,10 @@ public final class GradientEngine {
     }
 
     /// What each node takes in one physical batch made of the first of `samples` that fit into one, or of single rows.
+    /// Sums so far are lost.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func profile(_ samples: [Int]) throws -> [NodeTiming] {
+        reset()
         let rows = samples.map { data.rows(ofSample: $0) }
         let fitting = rows.filter { $0.count <= largest.shape.rowsPerSample }
         let part = fitting.isEmpty ? rows.joined().map { [$0] } : fitting
@@ -185,12 +182,12 @@ public final class GradientEngine {
 
     private func clearUnlessSummed() {
         guard !hasSums else { return }
-        for buffer in sums.values { buffer.update(repeating: 0) }
+        for buffer in sums.buffers.values { buffer.update(repeating: 0) }
         hasSums = true
     }
 
     private func addSums(_ plan: Plan) {
-        for (name, buffer) in sums {
+        for (name, buffer) in sums.buffers where !plan.summedOutputs.contains(PrivateStep.sum(of: name)) {
             guard let memory = plan.outputMemory(PrivateStep.sum(of: name)) else {
                 if !hasSums { buffer.update(repeating: 0) }
                 continue
@@ -219,4 +216,20 @@ public final class GradientEngine {
             SampleReport(loss: losses[sample], norm: norms?[sample], factors: factors.map { $0[sample] })
         }
     }
+}
+
+/// Memory for one sum per parameter, at addresses that stay.
+private final class SumMemory {
+    let buffers: [String: UnsafeMutableBufferPointer<Float>]
+
+    init(_ parameters: ParameterMemory) {
+        buffers = Dictionary(
+            uniqueKeysWithValues: parameters.names.map { name in
+                let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: parameters[name].count)
+                buffer.initialize(repeating: 0)
+                return (name, buffer)
+            })
+    }
+
+    deinit { for buffer in buffers.values { buffer.deallocate() } }
 }

@@ -27,7 +27,8 @@ public enum PhysicalBatch {
             for width in Set([shapes.widths.first!, shapes.widths.last!]) {
                 let step = try GradientEngine.step(
                     model, loss: loss, clipping: clipping, data: data, shape: shapes.largest(width: width))
-                bytes = max(bytes, try Plan.predictedBytes(step.graph, pool: pool))
+                let sums = Set(model.trainable.map(PrivateStep.sum))
+                bytes = max(bytes, try Plan.predictedBytes(step.graph, sums: sums, pool: pool))
             }
             if bytes <= memoryLimit { return size }
             let smaller = model.sizes.batchSize(wished: size / 2)

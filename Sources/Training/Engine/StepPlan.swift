@@ -12,10 +12,13 @@ struct StepPlan {
     /// - Throws: what building the step's graph throws; `ExecutionError` if memory is refused.
     init(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, shape: BatchShape,
-        parameters: ParameterMemory, arena: Arena, pool: ThreadPool
+        parameters: ParameterMemory, sums: [String: UnsafeMutableBufferPointer<Float>], arena: Arena, pool: ThreadPool
     ) throws {
         step = try GradientEngine.step(model, loss: loss, clipping: clipping, data: data, shape: shape)
-        plan = try Plan(step.graph, parameters: parameters, arena: arena, pool: pool)
+        let outputs = sums.map { (PrivateStep.sum(of: $0.key), $0.value) }
+        plan = try Plan(
+            step.graph, parameters: parameters, sums: Dictionary(uniqueKeysWithValues: outputs), arena: arena,
+            pool: pool)
         feeder = BatchFeeder(plan, data: data, shape: shape)
         self.shape = shape
     }

@@ -29,7 +29,7 @@ struct PrivateModel: Sendable, CustomTestStringConvertible {
     /// Emits the forward pass and returns the losses [B]; all inputs and parameters are given by name.
     var build: @Sendable (inout GraphBuilder, [String: ValueID]) throws(GraphError) -> ValueID
 
-    static let all = feedforward + sequences + arithmetic + recurrences + operators
+    static let all = feedforward + sequences + attentions + arithmetic + recurrences + operators
 
     var testDescription: String { name }
 

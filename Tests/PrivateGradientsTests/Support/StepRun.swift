@@ -8,6 +8,7 @@ import TestSupport
 struct StepRunner {
     let step: PrivateStep
     private let plan: Plan
+    private let sums: SumBuffers
     private let batch: Int
     private let clippingNorm: Double
 
@@ -21,7 +22,9 @@ struct StepRunner {
             forward.builder, loss: forward.loss, options: options, rowsPerSample: rowsPerSample)
         try step.graph.checkWellFormed()
         let memory = ParameterMemory(model.parameters.map { ($0.name, parameters[$0.name]!) })
-        plan = try Plan(step.graph, parameters: memory, pool: ThreadPool(threads: threads))
+        sums = SumBuffers(step.graph)
+        plan = try Plan(
+            step.graph, parameters: memory, sums: sums.buffers, pool: ThreadPool(threads: threads))
         self.batch = batch / rowsPerSample
         clippingNorm = options.clippingNorm
     }
@@ -45,6 +48,23 @@ struct StepRunner {
             losses: plan.output(PrivateStep.losses)!.doubles, norms: plan.output(PrivateStep.norms)?.doubles,
             factors: step.groups.indices.map { plan.output(PrivateStep.factors(group: $0))!.doubles }, sums: sums)
     }
+}
+
+/// Memory for the sums of a step, which holds no numbers before the first run.
+private final class SumBuffers {
+    let buffers: [String: UnsafeMutableBufferPointer<Float>]
+
+    init(_ graph: Graph) {
+        var buffers: [String: UnsafeMutableBufferPointer<Float>] = [:]
+        for (name, value) in graph.parameters where graph.output(named: PrivateStep.sum(of: name)) != nil {
+            let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: graph.type(of: value).count)
+            buffer.initialize(repeating: .nan)
+            buffers[PrivateStep.sum(of: name)] = buffer
+        }
+        self.buffers = buffers
+    }
+
+    deinit { for buffer in buffers.values { buffer.deallocate() } }
 }
 
 /// What a run of a private step released and reported.
