@@ -53,7 +53,7 @@ bench: setup
 
 bench-peers: setup
 	swift build -c release --product dponnx
-	@Benchmarks/models.sh opacus fastdp
+	@Benchmarks/models.sh opacus 'fastDP @ git+https://github.com/awslabs/fast-differential-privacy'
 	@Benchmarks/peers.sh
 
 # Newer releases of onnx hold their node tests as code only: Conformance/make_node_tests.py writes them to a folder.

@@ -26,7 +26,8 @@ time_one() {
             MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_THRESHOLD_=100000000000 \
                 "$python" Benchmarks/time_peer.py torch "$2" "${steps[$2]}" 2> /dev/null
             ;;
-        *) "$python" Benchmarks/time_peer.py "$1" "$2" "${steps[$2]}" 2> /dev/null ;;
+        # fastDP tells about itself before the result.
+        *) "$python" Benchmarks/time_peer.py "$1" "$2" "${steps[$2]}" 2> /dev/null | tail -n 1 ;;
     esac
 }
 
