@@ -141,8 +141,10 @@ import Testing
         #expect(one.values.isEmpty)
         let original = try repaired.edits(values: ["layers.0.norm.weight": [1, 2, 3, 4]])
         #expect(original.additions.map(\.name) == ["layers.1.norm.weight", "norm.weight"])
-        #expect(original.additions.allSatisfy { $0.values == [1, 1, 1, 1] && $0.like == "layers.0.norm.weight" })
+        #expect(original.additions.allSatisfy { $0.like == "layers.0.norm.weight" })
+        for addition in original.additions { #expect(try addition.values.load() == [1, 1, 1, 1]) }
         let other = try repaired.edits(values: ["head.bias": [1]])
-        #expect(other.additions.isEmpty && other.rewirings.isEmpty && other.values == ["head.bias": [1]])
+        #expect(other.additions.isEmpty && other.rewirings.isEmpty && other.values.count == 1)
+        #expect(try other.values["head.bias"]?.load() == [1])
     }
 }

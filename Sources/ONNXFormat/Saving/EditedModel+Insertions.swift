@@ -58,7 +58,7 @@ extension EditedModel {
         proto.dims = arena.array(of: tensor.shape.map(Int64.init))
         proto.n_dims = tensor.shape.count
         proto.has_raw_data = 1
-        proto.raw_data = arena.bytes(TensorEncoding(values: tensor.values, type: tensor.type))
+        proto.raw_data = arena.bytes(TensorEncoding(values: TensorValues(tensor.values), type: tensor.type))
         return arena.copy(proto)
     }
 }

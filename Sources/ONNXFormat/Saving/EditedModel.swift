@@ -77,10 +77,10 @@ struct EditedModel {
     }
 
     private mutating func replace(
-        _ name: String, with values: [Float], _ overlapping: Set<UnsafePointer<Onnx__TensorProto>>
+        _ name: String, with values: TensorValues, _ overlapping: Set<UnsafePointer<Onnx__TensorProto>>
     ) throws(ONNXFormatError) {
         let (source, data) = try encoding(of: values, like: name)
-        guard !values.isEmpty else { return }
+        guard values.count > 0 else { return }
         if ExternalReference.isExternal(source) {
             let reference = try ExternalReference(source, at: "\(model.displayName), tensor '\(name)'")
             removeChecksum(of: rewrite.tensors[source]!)
@@ -97,6 +97,7 @@ struct EditedModel {
         if source.pointee.raw_data.len > 0 {
             copy.pointee.raw_data = arena.bytes(data)
         } else {
+            let values = try values.load()
             switch data.type {
             case .float32: copy.pointee.float_data = arena.array(of: values)
             case .float64: copy.pointee.double_data = arena.array(of: values.map(Double.init))
@@ -109,7 +110,7 @@ struct EditedModel {
 
     /// The named tensor, and `values` on their way into its type; checks that both fit.
     private func encoding(
-        of values: [Float], like name: String
+        of values: TensorValues, like name: String
     ) throws(ONNXFormatError) -> (UnsafePointer<Onnx__TensorProto>, TensorEncoding) {
         guard let source = named[name] else {
             throw invalid("there is no initializer or constant '\(name)'")

@@ -6,9 +6,13 @@ public struct ONNXEdits: Sendable {
         /// The initializer, or output of a `Constant` node, whose type, shape and kind of storage are taken over.
         public let like: String
         /// Row-major.
-        public let values: [Float]
+        public let values: TensorValues
 
         public init(name: String, like: String, values: [Float]) {
+            self.init(name: name, like: like, values: TensorValues(values))
+        }
+
+        public init(name: String, like: String, values: TensorValues) {
             self.name = name
             self.like = like
             self.values = values
@@ -88,7 +92,7 @@ public struct ONNXEdits: Sendable {
 
     /// New values, row-major, by the name of an initializer of the main graph or of a `Constant` node's output there.
     /// Each is rounded to nearest (ties to even) into the tensor's own type and written where the old values were.
-    public var values: [String: [Float]]
+    public var values: [String: TensorValues]
     public var additions: [Addition]
     public var rewirings: [Rewiring]
     public var insertions = Insertions()
@@ -101,7 +105,7 @@ public struct ONNXEdits: Sendable {
         values: [String: [Float]] = [:], additions: [Addition] = [], rewirings: [Rewiring] = [],
         metadata: [ONNXMetadataEntry] = [], removedMetadata: Set<String> = []
     ) {
-        self.values = values
+        self.values = values.mapValues(TensorValues.init)
         self.additions = additions
         self.rewirings = rewirings
         self.metadata = metadata

@@ -1,13 +1,15 @@
 /// Float32 values on their way into a tensor of some floating-point type, encoded a chunk at a time.
 struct TensorEncoding: Sendable {
-    let values: [Float]
+    let values: TensorValues
     /// float32, float64, float16 or bfloat16.
     let type: ONNXElementType
 
     var byteCount: Int { values.count * type.bitWidth! / 8 }
 
     /// Hands the little-endian encoding to `write` in pieces of at most 512 KiB.
+    /// - Throws: what making the values throws, or `write`.
     func forEachChunk(_ write: ([UInt8]) throws(ONNXFormatError) -> Void) throws(ONNXFormatError) {
+        let values = try values.load()
         let chunk = 1 << 16
         var start = 0
         while start < values.count {

@@ -33,10 +33,11 @@ extension ImportedGraph {
 }
 
 extension ImportedGraph.Initializer {
-    fileprivate mutating func setValues(_ values: [Float]) {
+    fileprivate mutating func setValues(_ values: TensorValues) {
         let (type, shape) = (dataType, shape)
         load = {
-            switch type {
+            let values = try values.load()
+            return switch type {
             case .float16: Constant(values.map { Float(Float16($0)) }, shape: shape)
             case .bfloat16:
                 Constant(values.map { Float(bitPattern: UInt32($0.bfloat16BitPattern) << 16) }, shape: shape)

@@ -37,18 +37,24 @@ public struct RepairedGraph: Sendable {
     ///
     /// - Parameter values: new values, row by row, by names of `graph`'s tensors.
     /// - Throws: `ONNXFormatError` if an untied tensor that keeps its values cannot be decoded.
-    public func edits(values: [String: [Float]]) throws -> ONNXEdits {
-        var edits = ONNXEdits(values: values)
+    public func edits(values: [String: [Float]]) throws -> ONNXEdits { try edits(values.mapValues(TensorValues.init)) }
+
+    /// The same for values that are made when they are written.
+    public func edits(_ values: [String: TensorValues]) throws -> ONNXEdits {
+        var edits = ONNXEdits()
+        edits.values = values
         for tensor in untied {
             edits.values[tensor.name] = nil
             guard values[tensor.name] != nil || values[tensor.original] != nil else { continue }
-            let new = try values[tensor.name] ?? initialValues(of: tensor.name)
+            let new = try values[tensor.name] ?? TensorValues(initialValues(of: tensor.name))
             edits.additions.append(ONNXEdits.Addition(name: tensor.name, like: tensor.original, values: new))
             edits.rewirings += tensor.rewirings
         }
         for copy in copies {
             guard let table = values[copy.table] else { continue }
-            edits.values[copy.name] = copy.values(of: table)
+            edits.values[copy.name] = TensorValues(count: table.count) { () throws(ONNXFormatError) in
+                copy.values(of: try table.load())
+            }
         }
         return edits
     }

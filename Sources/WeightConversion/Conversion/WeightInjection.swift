@@ -14,7 +14,7 @@ public struct WeightInjection {
     private let states: [StateTensor]
     private let graphs: [GraphTensor]
     private var choices: [[Candidate]]
-    private let releaseMemory: () -> Void
+    private let releaseMemory: @Sendable () -> Void
 
     /// Finds the places of the weights by the values that the program had when it was exported.
     ///
@@ -28,7 +28,7 @@ public struct WeightInjection {
     ///   cannot be decoded.
     public init(
         _ graph: RepairedGraph, original: ImportedGraph, weights: WeightFile, reference: WeightFile,
-        releaseMemory: @escaping () -> Void = {}
+        releaseMemory: @escaping @Sendable () -> Void = {}
     ) throws {
         let graphs = try GraphTensors(original: original, current: graph.graph).tensors
         let states = try StateTensor.all(in: reference, graphs)
@@ -93,7 +93,7 @@ public struct WeightInjection {
     /// - Throws: `ConversionError` if no name fits; `DataError` or `ONNXFormatError` for a tensor that cannot be decoded.
     public init(
         _ graph: RepairedGraph, original: ImportedGraph, weights: WeightFile,
-        releaseMemory: @escaping () -> Void = {}
+        releaseMemory: @escaping @Sendable () -> Void = {}
     ) throws {
         let graphs = try GraphTensors(original: original, current: graph.graph).tensors
         let recovered = RecoveredNames(graphs, original.exporter)
@@ -162,24 +162,41 @@ public struct WeightInjection {
         }
     }
 
-    /// What the weights change in the file. A privacy statement that the file carries is taken out: it is of the weights
+    /// What the weights change in the file, a tensor's values made when they are written. A privacy statement that the file carries is taken out: it is of the weights
     /// that are replaced.
     /// - Throws: `DataError` or `ONNXFormatError` for a tensor that cannot be decoded.
     public func edits(of file: ONNXModel) throws -> ONNXEdits {
-        var values: [String: [Float]] = [:]
+        var values: [String: TensorValues] = [:]
         for (position, tensor) in graphs.enumerated() where !choices[position].isEmpty {
-            var elements = try tensor.current.load().floatValues
-            for candidate in choices[position] {
-                let array = try weights.array(states[candidate.state].name)
-                let new = array.floats()
-                for copy in candidate.copies { copy.graph.scatter(copy.state.gathered(from: new), into: &elements) }
-                array.discardPages()
+            let choice = choices[position]
+            values[tensor.name] = TensorValues(count: tensor.count) {
+                [weights, states, releaseMemory] () throws(ONNXFormatError) in
+                do {
+                    defer { releaseMemory() }
+                    return try Self.values(of: tensor, choice, from: weights, states)
+                } catch let error as ONNXFormatError {
+                    throw error
+                } catch {
+                    throw ONNXFormatError(.malformed, "\(error)", at: weights.path)
+                }
             }
-            values[tensor.name] = elements
-            releaseMemory()
         }
-        var edits = try repaired.edits(values: values)
+        var edits = try repaired.edits(values)
         edits.removedMetadata = Set(file.metadata.map(\.key).filter { $0.hasPrefix("dponnx.") })
         return edits
+    }
+
+    /// A tensor's elements with those that the weights have for it.
+    private static func values(
+        of tensor: GraphTensor, _ choice: [Candidate], from weights: WeightFile, _ states: [StateTensor]
+    ) throws -> [Float] {
+        var elements = try tensor.current.load().floatValues
+        for candidate in choice {
+            let array = try weights.array(states[candidate.state].name)
+            let new = array.floats()
+            for copy in candidate.copies { copy.graph.scatter(copy.state.gathered(from: new), into: &elements) }
+            array.discardPages()
+        }
+        return elements
     }
 }

@@ -87,9 +87,9 @@ struct ConvertCommand: ParsableCommand {
     private func inject(_ weights: String, into loaded: LoadedModel) throws {
         let file = try LoadedModel(path: model, untie: false, retie: false)
         let new = try WeightFile(path: weights)
-        let release = {
-            loaded.file.discardExternalPages()
-            file.file.discardExternalPages()
+        let release: @Sendable () -> Void = { [repaired = loaded.file, original = file.file] in
+            repaired.discardExternalPages()
+            original.discardExternalPages()
         }
         let injection =
             if let reference {
