@@ -13,6 +13,16 @@ enum Fixture {
     }
 
     static func weights(_ name: String) throws -> WeightFile { try WeightFile(path: path("\(name).pt")) }
+
+    /// What the model at `path` computes from the data at `data`.
+    static func outputs(_ path: String, _ data: String) throws -> [Float] {
+        let loaded = try LoadedModel(path: path, untie: false, retie: false)
+        let set = try DataSet(ArrayFile(path: data), inputs: loaded.inputSlots(InputOptions()), requiresTarget: false)
+        let runner = try ForwardRunner(
+            loaded.trainable([], for: set, InputOptions()), parameters: ParameterMemory([]),
+            pool: ThreadPool(threads: 1))
+        return try runner.run(set, batchSize: 3)[0].value.floatValues
+    }
 }
 
 /// A folder that goes with its owner.

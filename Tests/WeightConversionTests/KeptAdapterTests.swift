@@ -84,17 +84,8 @@ import Testing
             reference: Fixture.weights(name))
         try loaded.file.save(to: merged, applying: injection.edits(of: loaded.file))
         let data = Fixture.path("\(name).new.npz")
-        let (wanted, values) = (try outputs(kept, data), try outputs(merged, data))
+        let (wanted, values) = (try Fixture.outputs(kept, data), try Fixture.outputs(merged, data))
         #expect(zip(values, wanted).allSatisfy { abs($0 - $1) < 1e-4 })
-        #expect(try outputs(Fixture.path("\(name).onnx"), data) != wanted)
-    }
-
-    private func outputs(_ path: String, _ data: String) throws -> [Float] {
-        let loaded = try LoadedModel(path: path, untie: false, retie: false)
-        let set = try DataSet(ArrayFile(path: data), inputs: loaded.inputSlots(InputOptions()), requiresTarget: false)
-        let runner = try ForwardRunner(
-            loaded.trainable([], for: set, InputOptions()), parameters: ParameterMemory([]),
-            pool: ThreadPool(threads: 1))
-        return try runner.run(set, batchSize: 3)[0].value.floatValues
+        #expect(try Fixture.outputs(Fixture.path("\(name).onnx"), data) != wanted)
     }
 }

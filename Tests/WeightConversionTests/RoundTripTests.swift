@@ -19,15 +19,6 @@ import Testing
         return (output, injection.report)
     }
 
-    private func outputs(_ path: String, _ data: String) throws -> [Float] {
-        let loaded = try LoadedModel(path: path, untie: false, retie: false)
-        let set = try DataSet(ArrayFile(path: data), inputs: loaded.inputSlots(InputOptions()), requiresTarget: false)
-        let runner = try ForwardRunner(
-            loaded.trainable([], for: set, InputOptions()), parameters: ParameterMemory([]),
-            pool: ThreadPool(threads: 1))
-        return try runner.run(set, batchSize: 3)[0].value.floatValues
-    }
-
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
         "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts", "forgetful-ts", "forgetful-dynamo",
@@ -38,7 +29,7 @@ import Testing
         let data = Fixture.path("\(name).new.npz")
         let expected = try ArrayFile(path: data).array("y").floats()
         let largest = expected.map(\.magnitude).max()!
-        for (value, wanted) in zip(try outputs(path, data), expected) {
+        for (value, wanted) in zip(try Fixture.outputs(path, data), expected) {
             #expect((value - wanted).magnitude <= 1e-5 * max(largest, 1))
         }
 

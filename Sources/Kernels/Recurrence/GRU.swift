@@ -76,13 +76,8 @@ public func gru(
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
     let width = cell.resetsBehindWeights ? 3 * n : 2 * n
-    let weights = PackedMatrix(
-        inputs.weights, transposed: true, depth: n, columns: width, into: scratch, pool: pool)
-    let behind = scratch + PackedMatrix.count(depth: n, columns: width)
-    let candidateWeights = inputs.candidateWeights.map {
-        PackedMatrix($0, transposed: true, depth: n, columns: n, into: behind, pool: pool)
-    }
-    let working = behind + PackedMatrix.count(depth: n, columns: n)
+    let (weights, candidateWeights, working) = inputs.packed(
+        depth: n, columns: width, transposed: true, into: scratch, pool: pool)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
         let rows = evenPart(part, of: parts, count: shape.sequences)
@@ -152,13 +147,8 @@ public func gruGradient(
 ) {
     let (n, steps) = (shape.hidden, shape.steps)
     let width = cell.resetsBehindWeights ? 3 * n : 2 * n
-    let weights = PackedMatrix(
-        inputs.weights, transposed: false, depth: width, columns: n, into: scratch, pool: pool)
-    let behind = scratch + PackedMatrix.count(depth: width, columns: n)
-    let candidateWeights = inputs.candidateWeights.map {
-        PackedMatrix($0, transposed: false, depth: n, columns: n, into: behind, pool: pool)
-    }
-    let working = behind + PackedMatrix.count(depth: n, columns: n)
+    let (weights, candidateWeights, working) = inputs.packed(
+        depth: width, columns: n, transposed: false, into: scratch, pool: pool)
     let spacing = shape.spacing(3 * n)
     let parts = min(pool.threadCount, max(shape.sequences, 1))
     pool.forEach(parts) { part, _ in
@@ -237,6 +227,22 @@ public func gruGradient(
             copyStep(recurrent ?? projections)
             weights.multiply(stepGradients, lda: spacing, rows: rows.count, into: dh, ldc: n, adds: true)
         }
+    }
+}
+
+extension GRUInputs {
+    /// The recurrent weights as `depth` x `columns` matrices, packed into `memory`, and what is left behind them.
+    fileprivate func packed(
+        depth: Int, columns: Int, transposed: Bool, into memory: UnsafeMutablePointer<Float>, pool: ThreadPool
+    ) -> (weights: PackedMatrix, candidates: PackedMatrix?, rest: UnsafeMutablePointer<Float>) {
+        let hidden = min(depth, columns)
+        let behind = memory + PackedMatrix.count(depth: depth, columns: columns)
+        return (
+            PackedMatrix(weights, transposed: transposed, depth: depth, columns: columns, into: memory, pool: pool),
+            candidateWeights.map {
+                PackedMatrix($0, transposed: transposed, depth: hidden, columns: hidden, into: behind, pool: pool)
+            }, behind + PackedMatrix.count(depth: hidden, columns: hidden)
+        )
     }
 }
 

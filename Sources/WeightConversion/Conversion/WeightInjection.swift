@@ -177,7 +177,8 @@ public struct WeightInjection {
                 } catch let error as ONNXFormatError {
                     throw error
                 } catch {
-                    throw ONNXFormatError(.malformed, "\(error)", at: weights.path)
+                    // The error names the file and the tensor itself.
+                    throw ONNXFormatError(.malformed, "\(error)", at: "")
                 }
             }
         }
