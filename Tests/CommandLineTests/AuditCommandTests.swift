@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @Suite struct AuditCommandTests {
@@ -39,7 +40,28 @@ import Testing
             ).status == 64)
     }
 
+    @Test func everythingThatTrainsIsAudited() throws {
+        let adaptive = try audit(
+            "--noise-multiplier", "1", "--dataset-size", "50", "--batch-size", "25", "--adaptive-clipping", "0.5",
+            "--json")
+        #expect(adaptive.status == 0 && adaptive.json?["count_noise_deviation"] is Double, "\(adaptive.errors)")
+        let correlated = try audit(
+            "--noise-multiplier", "1", "--dataset-size", "50", "--batch-size", "10", "--mechanism", "bandmf", "--json")
+        #expect(correlated.status == 0 && correlated.json?["noise_deviation"] is Double, "\(correlated.errors)")
+        let folder = try TemporaryFolder()
+        let users = folder.file("users.csv")
+        let rows = (0..<9).map { "\($0 / 3)," + (0..<6).map { _ in "0.5," }.joined() + "\($0 % 2)" }
+        try (["user,x.0,x.1,x.2,x.3,x.4,x.5,labels"] + rows).joined(separator: "\n")
+            .write(toFile: users, atomically: true, encoding: .utf8)
+        let grouped = try CommandRun(
+            "audit", Samples.model("mlp"), "--data", users, "--group-by", "user", "--delta", "1e-3", "--steps", "3",
+            "--noise-multiplier", "1", "--batch-size", "2", "--json")
+        #expect(grouped.status == 0 && grouped.json?["probed_records"] as? Int == 131, "\(grouped.errors)")
+    }
+
     @Test func usage() throws {
+        #expect(
+            try audit("--noise-multiplier", "1", "--mechanism", "bandmf", "--adaptive-clipping", "0.5").status == 64)
         #expect(try audit().status == 64)
         #expect(try audit("--clipping-mode", "non-private").status == 64)
         #expect(try audit("--noise-multiplier", "1", "--canaries", "0").status == 64)

@@ -125,7 +125,11 @@ private final class NoiseRecorder: StepObserver {
         engine.parameters.names.flatMap { engine.sum(of: $0).map(Double.init) }
     }
 
-    func willRelease(_ engine: GradientEngine, records: [Int]) { before = sums(engine) }
+    let countOfRecords: Float = 0
+
+    func willRelease(_ engine: GradientEngine, records: [Int], clippingNorm: Double) { before = sums(engine) }
+
+    func didRelease(count: Float, exact: Float) {}
 
     func didRelease(_ engine: GradientEngine) { noise.append(zip(sums(engine), before).map { $0 - $1 }) }
 }

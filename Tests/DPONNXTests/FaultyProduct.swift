@@ -7,6 +7,8 @@ struct FaultyProduct: ExecutableOperation {
         case leftOut
         /// Where a weight is used twice, its norm is that of two weights.
         case tieOverlooked
+        /// Where a sample has several rows, its norm is that of rows that are orthogonal.
+        case rowsApart
     }
 
     let base: MatrixProduct
@@ -64,6 +66,9 @@ private struct FaultySite: Site {
     let base: any Site
     let fault: FaultyProduct.Fault
 
+    /// Of single rows, where `base` joins so many.
+    var rows: (base: any Site, perSample: Int)?
+
     var gradientShape: [Int] { base.gradientShape }
     var ruleName: String { base.ruleName }
     /// Such that the ghost norm is preferred.
@@ -74,11 +79,22 @@ private struct FaultySite: Site {
     }
 
     func ghostNorms(in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        fault == .leftOut ? zeros(in: &builder) : try base.ghostNorms(in: &builder)
+        if fault == .leftOut { return zeros(in: &builder) }
+        guard fault == .rowsApart, let rows else { return try base.ghostNorms(in: &builder) }
+        let gradients = try rows.base.perSampleGradients(in: &builder)
+        let samples = builder.shape(of: gradients)[0] / rows.perSample
+        return try builder.emit(
+            SquaredNorms(), try builder.view(gradients, [samples, rows.perSample] + gradientShape))
+    }
+
+    func joiningSamples(_ count: Int, in builder: inout GraphBuilder) throws(GraphError) -> any Site {
+        FaultySite(
+            base: try base.joiningSamples(count, in: &builder), fault: fault, rows: (base: base, perSample: count))
     }
 
     func innerProducts(with other: any Site, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
-        zeros(in: &builder)
+        fault == .tieOverlooked
+            ? zeros(in: &builder) : try base.innerProducts(with: (other as? FaultySite)?.base ?? other, in: &builder)
     }
 
     func perSampleGradients(in builder: inout GraphBuilder) throws(GraphError) -> ValueID {

@@ -13,14 +13,13 @@ final class GradientCanaries {
     /// Canaries put into the data.
     let included: [Int]
     let isIncluded: [Bool]
-    /// By canary: log-likelihood ratio of being in the data, of what all steps so far released.
-    private(set) var scores: [Double]
+    private var scores: ParticipationScores
     private let places: [Place]
-    /// Length of a canary's contribution.
-    private let length: Float
-    private let samplingRate: Double
-    private let noiseDeviation: Double
-    private let clippingNorm: Double
+    private let claim: PrivacyMechanism
+    /// Length of a canary's contribution in units of C.
+    private let length: Double
+    /// C of the step under way.
+    private var clippingNorm: Double
     private var sums: [Float]
 
     private struct Place {
@@ -30,10 +29,11 @@ final class GradientCanaries {
 
     /// - Parameters:
     ///   - claim: what the attacker believes of sampling and noise.
-    ///   - length: of a contribution, in the units of gradients.
+    ///   - strategy: how the noise of the steps is correlated; nil if it is independent.
+    ///   - length: of a contribution, in units of C.
     init(
-        count: Int, parameters: [(name: String, count: Int)], claim: PrivacyMechanism, length: Double,
-        generator: any RandomGenerator
+        count: Int, parameters: [(name: String, count: Int)], claim: PrivacyMechanism,
+        strategy: BandedStrategy?, length: Double, generator: any RandomGenerator
     ) {
         let offsets = parameters.reduce(into: [0]) { $0.append($0.last! + $1.count) }
         let coordinates = Self.coordinates(count, of: offsets.last!, generator)
@@ -44,12 +44,11 @@ final class GradientCanaries {
         }
         isIncluded = (0..<count).map { _ in generator.bernoulli(0.5) }
         included = isIncluded.indices.filter { [isIncluded] in isIncluded[$0] }
-        scores = Array(repeating: 0, count: count)
+        scores = ParticipationScores(count: count, sampler: claim.sampler, strategy: strategy)
         sums = Array(repeating: 0, count: count)
-        self.length = Float(length)
-        samplingRate = claim.sampler.samplingRate
+        self.claim = claim
+        self.length = length
         clippingNorm = claim.clippingNorm
-        noiseDeviation = claim.noiseMultiplier * claim.clippingNorm
     }
 
     /// Distinct coordinates as long as there are enough; beyond that canaries share them.
@@ -73,29 +72,31 @@ final class GradientCanaries {
     }
 
     /// Adds the contributions of drawn canaries, given as positions in `included`.
-    func add(_ drawn: [Int], to engine: GradientEngine) {
+    func add(_ drawn: [Int], to engine: GradientEngine, clippingNorm: Double) {
+        self.clippingNorm = clippingNorm
         for (canary, place) in places.enumerated() { sums[canary] = engine.sum(of: place.parameter)[place.index] }
         for canary in drawn.map({ included[$0] }) {
-            engine.sum(of: places[canary].parameter)[places[canary].index] += length
+            engine.sum(of: places[canary].parameter)[places[canary].index] += Float(length * clippingNorm)
         }
+    }
+
+    /// What drawn canaries add to a count of samples that are not scaled down. Every other one counts as scaled down, so that
+    /// canaries do not move C by themselves.
+    func count(_ drawn: [Int]) -> Float {
+        drawn.reduce(0) { $0 + (included[$1].isMultiple(of: 2) ? 0.5 : -0.5) }
     }
 
     /// Takes in what a step released.
     func observe(_ engine: GradientEngine) {
-        for (canary, place) in places.enumerated() {
-            let released = engine.sum(of: place.parameter)[place.index]
-            scores[canary] += logLikelihoodRatio(Double(released) - Double(sums[canary]))
+        // Without noise C is the unit.
+        let deviation = claim.noiseStandardDeviation(clippedTo: clippingNorm)
+        let unit = deviation > 0 ? deviation : clippingNorm
+        let values = places.enumerated().map { canary, place in
+            (Double(engine.sum(of: place.parameter)[place.index]) - Double(sums[canary])) / unit
         }
+        scores.add(values, length: length * clippingNorm / unit)
     }
 
-    /// Of a value seen at a canary's coordinate: log of (1 - q) + q exp((2 x L - L^2) / (2 s^2)).
-    private func logLikelihoodRatio(_ value: Double) -> Double {
-        let length = Double(length)
-        guard noiseDeviation > 0 else { return value / clippingNorm }
-        let ratio = (2 * value * length - length * length) / (2 * noiseDeviation * noiseDeviation)
-        if samplingRate >= 1 { return ratio }
-        let (drawn, left) = (log(samplingRate) + ratio, log1p(-samplingRate))
-        let larger = max(drawn, left)
-        return larger + log1p(exp(min(drawn, left) - larger))
-    }
+    /// By canary: how likely it was put in, by all that the steps released. To be called after the last one.
+    func finalScores() -> [Double] { scores.finish() }
 }

@@ -1,45 +1,47 @@
 import Glibc
+import PrivacyAccounting
 
 /// Whether noise is as strong as claimed and drawn anew for every step and parameter, by what was added to sums.
 ///
 /// A direct test, which needs no attack: thousands of coordinates are watched in every step.
 struct NoiseCheck {
-    /// Standard deviation found, as a share of the claimed one.
-    var deviationShare: Double { (squares / Double(max(1, count))).squareRoot() }
+    /// Of the noise as a share of the claimed one.
+    private(set) var variance = VarianceTest()
     /// The largest correlation found between two steps or two parameters, in standard deviations of chance.
     private(set) var largestCorrelation = 0.0
-    private(set) var count = 0
 
-    private let claimedDeviation: Double
     private let watched: [(parameter: String, count: Int)]
-    private var squares = 0.0
+    private var whitenings: [NoiseWhitening]
     private var before: [[Float]] = []
     private var first: [[Double]]?
     private var last: [[Double]]?
 
     private static let largestCount = 1 << 16
-    /// Deviations by which chance alone is off once in 10^9 audits; correlations are many, so more is asked of them.
-    private static let limit = 6.0
+    /// Deviations by which chance alone is off less than once in 10^9 audits, though correlations are many.
     private static let correlationLimit = 8.0
     /// Correlations of fewer numbers say nothing.
     private static let smallestSample = 16
 
-    init(claimedDeviation: Double, parameters: [(name: String, count: Int)]) {
-        self.claimedDeviation = claimedDeviation
+    /// - Parameter strategy: how the noise of the steps is correlated; nil if it is independent.
+    init(strategy: BandedStrategy?, parameters: [(name: String, count: Int)]) {
         let share = max(64, Self.largestCount / max(1, parameters.count))
         watched = parameters.map { ($0.name, min($0.count, share)) }
+        whitenings = watched.map { _ in NoiseWhitening(strategy) }
     }
 
     mutating func willRelease(_ engine: GradientEngine) {
         before = watched.map { Array(engine.sum(of: $0.parameter).prefix($0.count)) }
     }
 
-    mutating func didRelease(_ engine: GradientEngine) {
-        let noise = zip(watched, before).map { watched, before in
-            zip(engine.sum(of: watched.parameter), before).map { (Double($0) - Double($1)) / claimedDeviation }
+    /// - Parameter claimedDeviation: of this step's noise.
+    mutating func didRelease(_ engine: GradientEngine, claimedDeviation: Double) {
+        let noise = watched.indices.map { index in
+            whitenings[index].next(
+                zip(engine.sum(of: watched[index].parameter), before[index]).map {
+                    (Double($0) - Double($1)) / claimedDeviation
+                })
         }
-        for value in noise.joined() { squares += value * value }
-        count += noise.reduce(0) { $0 + $1.count }
+        for value in noise.joined() { variance.add(value) }
         for earlier in [first, last].compactMap({ $0 }) {
             note(Array(noise.joined()), Array(earlier.joined()))
             for (one, other) in zip(noise, earlier) { note(one, other) }
@@ -52,8 +54,7 @@ struct NoiseCheck {
     /// Why the noise is not what it is claimed to be; empty if nothing speaks against it.
     var failures: [String] {
         var failures: [String] = []
-        let deviations = (squares / Double(max(1, count)) - 1) * (Double(count) / 2).squareRoot()
-        if deviations < -Self.limit { failures.append("the noise is weaker than claimed") }
+        if variance.isTooSmall { failures.append("the noise is weaker than claimed") }
         if largestCorrelation > Self.correlationLimit {
             failures.append("noise is not independent between steps or parameters")
         }

@@ -5,8 +5,8 @@ public import PrivacyAccounting
 /// A one-run audit: trains with canaries, looks for them in what was released, and says what epsilon cannot be below.
 ///
 /// What it finds depends on the data without noise; none of it is covered by epsilon, and the trained weights are not
-/// kept. Beside the attack, three things are measured directly: how far single rows move the clipped sums, how strong the
-/// noise is, and whether it is drawn anew.
+/// kept. Beside the attack, these things are measured directly: how far single records move the clipped sums, how strong the
+/// noise is, that on adaptive clipping's counts included, and whether it is drawn anew.
 public final class PrivacyAudit {
     public struct Result: Sendable {
         /// With the confidence asked for, epsilon at the audit's delta is not below this.
@@ -15,11 +15,14 @@ public final class PrivacyAudit {
         public var guesses: GuessingTest
         /// Canaries that were put in.
         public var includedCount: Int
-        /// The longest contribution of a single row to a clipped sum, in units of C.
+        /// The longest contribution of a single record to a clipped sum, in units of C.
         public var largestContribution: Double
-        public var probedRows: Int
+        /// Samples of the data, and records made of them, that were measured.
+        public var probedRecords: Int
         /// The noise's standard deviation as a share of the claimed one; nil where there is too little to measure.
         public var noiseDeviationShare: Double?
+        /// The same of the noise on adaptive clipping's counts.
+        public var countDeviationShare: Double?
         /// What speaks against the claim, one sentence each.
         public var failures: [String]
     }
@@ -35,11 +38,10 @@ public final class PrivacyAudit {
     private let delta: Double
     private let confidence: Double
     private let accountant: PrivacyAccountant
-    private let probes: [Int]
+    private let probe: ContributionProbe
     private let observer: AuditObserver
     private var largestContribution: Double
 
-    private static let largestProbeCount = 128
     /// Weaker noise drowns in the rounding of sums.
     private static let smallestNoise = 1e-3
 
@@ -59,18 +61,18 @@ public final class PrivacyAudit {
         self.accountant = accountant
         self.delta = delta
         self.confidence = confidence
-        let probeCount = min(rowCount, Self.largestProbeCount)
-        probes = (0..<probeCount).map { $0 * rowCount / probeCount }
-        largestContribution = try Self.largestContribution(of: probes, trainer.engine) / claim.clippingNorm
+        probe = try ContributionProbe(trainer.data, sampleCount: rowCount, generator: generator.stream(0))
+        largestContribution = try probe.largestContribution(trainer)
         let parameters = trainer.engine.parameters
         let sizes = parameters.names.map { (name: $0, count: parameters[$0].count) }
         observer = AuditObserver(
             rowCount: rowCount,
             canaries: GradientCanaries(
-                count: canaries, parameters: sizes, claim: claim,
-                length: claim.clippingNorm * max(1, largestContribution), generator: generator),
+                count: canaries, parameters: sizes, claim: claim, strategy: trainer.strategy,
+                length: max(1, largestContribution), generator: generator.stream(1)),
+            claim: claim,
             noise: claim.noiseMultiplier < Self.smallestNoise
-                ? nil : NoiseCheck(claimedDeviation: claim.noiseStandardDeviation, parameters: sizes))
+                ? nil : NoiseCheck(strategy: trainer.strategy, parameters: sizes))
         trainer.observer = observer
     }
 
@@ -81,35 +83,22 @@ public final class PrivacyAudit {
     /// What the steps taken show. To be called once, after all of them.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func result() throws -> Result {
-        largestContribution = max(
-            largestContribution, try Self.largestContribution(of: probes, trainer.engine) / claim.clippingNorm)
+        largestContribution = max(largestContribution, try probe.largestContribution(trainer))
         let canaries = observer.canaries
         let scored = ScoredGuesses(
-            scores: canaries.scores, isIncluded: canaries.isIncluded, delta: delta, confidence: confidence)
+            scores: canaries.finalScores(), isIncluded: canaries.isIncluded, delta: delta, confidence: confidence)
         let claimed = accountant.epsilon(of: [claim.event(steps: trainer.stepCount)], delta: delta).epsilon
         var failures: [String] = []
         if scored.epsilonLowerBound > claimed { failures.append("canaries are told apart better than epsilon allows") }
         if largestContribution > 1 + claim.roundingShare {
-            failures.append("a row moves the clipped sum by more than the clipping norm")
+            failures.append("a record moves the clipped sum by more than the clipping norm")
         }
-        failures += observer.noise?.failures ?? []
+        failures += (observer.noise?.failures ?? []) + (observer.counts?.failures ?? [])
         return Result(
             epsilonLowerBound: scored.epsilonLowerBound, claimedEpsilon: claimed, guesses: scored.test,
             includedCount: canaries.included.count, largestContribution: largestContribution,
-            probedRows: probes.count, noiseDeviationShare: observer.noise.map(\.deviationShare), failures: failures)
-    }
-
-    /// The longest of the clipped sums of single rows, measured on the sums themselves and not on the norms by which they
-    /// were clipped.
-    private static func largestContribution(of rows: [Int], _ engine: GradientEngine) throws -> Double {
-        try rows.reduce(0) { largest, row in
-            engine.reset()
-            _ = try engine.accumulate([row])
-            let square = engine.parameters.names.reduce(0.0) { sum, name in
-                engine.sum(of: name).reduce(sum) { $0 + Double($1) * Double($1) }
-            }
-            return max(largest, square.squareRoot())
-        }
+            probedRecords: probe.recordCount, noiseDeviationShare: observer.noise?.variance.deviation,
+            countDeviationShare: observer.counts?.variance.deviation, failures: failures)
     }
 }
 
@@ -117,22 +106,35 @@ private final class AuditObserver: StepObserver {
     let dataRowCount: Int
     let canaries: GradientCanaries
     var noise: NoiseCheck?
+    var counts: CountCheck?
+    private let claim: PrivacyMechanism
+    /// Of the step under way.
+    private var drawn: [Int] = []
+    private var claimedDeviation = 0.0
 
-    init(rowCount: Int, canaries: GradientCanaries, noise: NoiseCheck?) {
+    init(rowCount: Int, canaries: GradientCanaries, claim: PrivacyMechanism, noise: NoiseCheck?) {
         dataRowCount = rowCount
         self.canaries = canaries
+        self.claim = claim
         self.noise = noise
+        counts = CountCheck(claim)
     }
 
     var recordCount: Int { canaries.included.count }
 
-    func willRelease(_ engine: GradientEngine, records: [Int]) {
-        canaries.add(records, to: engine)
+    func willRelease(_ engine: GradientEngine, records: [Int], clippingNorm: Double) {
+        drawn = records
+        claimedDeviation = claim.noiseStandardDeviation(clippedTo: clippingNorm)
+        canaries.add(records, to: engine, clippingNorm: clippingNorm)
         noise?.willRelease(engine)
     }
 
     func didRelease(_ engine: GradientEngine) {
         canaries.observe(engine)
-        noise?.didRelease(engine)
+        noise?.didRelease(engine, claimedDeviation: claimedDeviation)
     }
+
+    var countOfRecords: Float { canaries.count(drawn) }
+
+    func didRelease(count: Float, exact: Float) { counts?.didRelease(count: count, exact: exact) }
 }

@@ -102,8 +102,8 @@ public final class GradientEngine {
     /// Adds the clipped gradients of samples to the sums, and tells of them in the same order.
     /// - Parameters:
     ///   - samples: rows of the data, or groups of rows where it has them.
-    ///   - other: what they are taken from, with the keys and shapes of samples of the engine's own data set, and without
-    ///     groups; nil for that one.
+    ///   - other: what they are taken from, with the keys and shapes of samples of the engine's own data set, and groups
+    ///     no larger than its; nil for that one.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func accumulate(_ samples: [Int], of other: DataSet? = nil) throws -> [SampleReport] {
         let data = other ?? data
@@ -113,7 +113,7 @@ public final class GradientEngine {
             shapes.width(rows: data.rows(ofSample: samples[place]).count)
         }
         for place in places[nil] ?? [] {
-            found.append((place, try accumulateLarge(data.rows(ofSample: samples[place]))))
+            found.append((place, try accumulateLarge(data.rows(ofSample: samples[place]), of: other)))
         }
         for case (let width?, let places) in places.sorted(by: { $0.key ?? 0 < $1.key ?? 0 }) {
             var rest = places[...]
@@ -133,9 +133,9 @@ public final class GradientEngine {
     }
 
     /// Adds the clipped gradient of a sample that no physical batch holds.
-    private func accumulateLarge(_ rows: [Int]) throws -> SampleReport {
+    private func accumulateLarge(_ rows: [Int], of other: DataSet?) throws -> SampleReport {
         let large = large!
-        let loss = try large.add(rows, of: nil)
+        let loss = try large.add(rows, of: other)
         let count = Double(rows.count)
         var (norm, factors): (Double?, [Float]) = (nil, step.groups.map { _ in 1 })
         if isClipping {

@@ -11,7 +11,7 @@ import PrivacyAccounting
 final class BandedNoise {
     /// Steps taken.
     private(set) var step = 0
-    private let strategy: BandedStrategy
+    let strategy: BandedStrategy
     private let blocks: [NoiseBlock]
     /// Noise of the last `bands` - 1 steps, by block; that of step t lies in place t modulo their number.
     private let memory: [[UnsafeMutablePointer<Int32>]]

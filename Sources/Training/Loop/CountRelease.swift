@@ -22,19 +22,30 @@ struct CountRelease {
         expectedBatchSize = mechanism.expectedBatchSize
     }
 
-    /// Releases the count of one batch and returns the next C. A sample that is left out counts nothing.
-    func nextNorm(after norm: Double, _ samples: [GradientEngine.SampleReport]) -> Double {
+    /// Counts one batch: 1/2 for every sample whose norm is at most `norm`, -1/2 for a longer one. A sample that is left
+    /// out counts nothing.
+    func exactCount(within norm: Double, _ samples: [GradientEngine.SampleReport]) -> Float {
         var count: Float = 0
         for sample in samples {
             guard let own = sample.norm, own.isFinite, sample.loss.isFinite else { continue }
             count += Double(own) <= norm ? 0.5 : -0.5
         }
+        return count
+    }
+
+    /// The count with noise.
+    func release(_ exact: Float) -> Float {
+        var count = exact
         if deviation > 0 {
             withUnsafeMutablePointer(to: &count) {
                 generator.releaseOnGrid(.init(start: $0, count: 1), step: Self.step, deviation: deviation)
             }
         }
-        return clipping.nextNorm(
-            after: norm, centredCount: Double(count), expectedBatchSize: expectedBatchSize)
+        return count
+    }
+
+    /// The next C.
+    func nextNorm(after norm: Double, released count: Float) -> Double {
+        clipping.nextNorm(after: norm, centredCount: Double(count), expectedBatchSize: expectedBatchSize)
     }
 }

@@ -7,8 +7,15 @@ protocol StepObserver: AnyObject {
     var recordCount: Int { get }
 
     /// The clipped gradients of the batch's rows are summed up. Adds those of the `records` drawn with them.
-    func willRelease(_ engine: GradientEngine, records: [Int])
+    /// - Parameter clippingNorm: C of this step.
+    func willRelease(_ engine: GradientEngine, records: [Int], clippingNorm: Double)
 
     /// Noise has been added.
     func didRelease(_ engine: GradientEngine)
+
+    /// What the step's records add to the count from which adaptive clipping takes the next C.
+    var countOfRecords: Float { get }
+
+    /// Noise has been added to that count.
+    func didRelease(count: Float, exact: Float)
 }

@@ -27,7 +27,7 @@ public final class Trainer {
     public let options: TrainingOptions
     public let engine: GradientEngine
     public private(set) var stepCount = 0
-    private let data: DataSet
+    let data: DataSet
     private let pool: ThreadPool
     private var drawing: BatchDrawing
     private let noise: [NoiseBlock]
@@ -44,6 +44,9 @@ public final class Trainer {
     private var samples: [GradientEngine.SampleReport] = []
     /// Nil but in audits.
     var observer: (any StepObserver)?
+
+    /// How the noise of the steps is correlated; nil where it is independent.
+    var strategy: BandedStrategy? { correlated?.strategy }
 
     private var parameters: ParameterMemory { engine.parameters }
 
@@ -98,7 +101,8 @@ public final class Trainer {
         let dataRows = observer?.dataRowCount ?? data.sampleCount
         let batch = drawing.next(of: dataRows + (observer?.recordCount ?? 0))
         try accumulate(batch.filter { $0 < dataRows })
-        observer?.willRelease(engine, records: batch.filter { $0 >= dataRows }.map { $0 - dataRows })
+        observer?.willRelease(
+            engine, records: batch.filter { $0 >= dataRows }.map { $0 - dataRows }, clippingNorm: clippingNorm)
         return try finishStep()
     }
 
@@ -125,7 +129,10 @@ public final class Trainer {
         observer?.didRelease(engine)
         let (scale, deviation) = (1 / options.mechanism.expectedBatchSize, noiseStandardDeviation)
         if let count {
-            clippingNorm = count.nextNorm(after: clippingNorm, samples)
+            let exact = count.exactCount(within: clippingNorm, samples) + (observer?.countOfRecords ?? 0)
+            let released = count.release(exact)
+            observer?.didRelease(count: released, exact: exact)
+            clippingNorm = count.nextNorm(after: clippingNorm, released: released)
             engine.clippingNorm = clippingNorm
         }
         let rate = options.schedule.rate(at: stepCount)

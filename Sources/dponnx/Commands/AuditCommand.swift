@@ -9,7 +9,8 @@ struct AuditCommand: ParsableCommand {
             One training run with the options of train (Steinke, Nasr and Jagielski 2023): canaries, records whose \
             gradient is one coordinate of length C, are put in or left out by coin flips, and guessed from all that the \
             steps release. So good guesses would be unlikely below the epsilon that is reported as a lower bound. Measured \
-            directly beside it: how far single rows move the clipped sums, and strength and independence of the noise.
+            directly beside it: how far single records, the data's and ones made to be hard to clip, move the clipped \
+            sums, and strength and independence of the noise.
 
             The weights are not kept. Results are computed without noise: they are not covered by epsilon.
 
@@ -24,6 +25,7 @@ struct AuditCommand: ParsableCommand {
     @OptionGroup(title: "What trains") var selection: SelectionArguments
     @OptionGroup(title: "Privacy") var privacy: PrivacyArguments
     @OptionGroup(title: "Clipping") var clipping: ClippingArguments
+    @OptionGroup(title: "Clipping") var adaptive: AdaptiveClippingArguments
     @OptionGroup(title: "Optimization") var optimization: OptimizationArguments
     @OptionGroup(title: "Resources") var resources: ResourceArguments
 
@@ -44,11 +46,6 @@ struct AuditCommand: ParsableCommand {
         guard clipping.clippingMode != .nonPrivate else {
             throw ValidationError("--clipping-mode non-private claims nothing that could be audited")
         }
-        guard privacy.noise == .gaussian else {
-            throw ValidationError(
-                "--mechanism bandmf cannot be audited: canaries are looked for under independent noise; audit the same options without it"
-            )
-        }
         if let canaries, canaries < 1 { throw ValidationError("--canaries must be 1 or more") }
         guard confidence > 0, confidence < 1 else { throw ValidationError("--confidence must lie between 0 and 1") }
     }
@@ -56,7 +53,8 @@ struct AuditCommand: ParsableCommand {
     func run() throws { try reportingFailures { try audit() } }
 
     private func audit() throws {
-        let setup = try TrainingSetup(model, data, selection, privacy, clipping, optimization, resources)
+        let setup = try TrainingSetup(
+            model, data, selection, privacy, clipping, optimization, resources, adaptive: adaptive.request)
         let mechanism = setup.mechanism
         let generator = privacy.request.makeGenerator()
         let trainer = try setup.makeTrainer(generator)
@@ -94,9 +92,11 @@ struct AuditCommand: ParsableCommand {
         var steps: Int
         /// In units of C.
         var largestContribution: Double
-        var probedRows: Int
+        var probedRecords: Int
         /// As a share of the claimed one.
         var noiseDeviation: Double?
+        /// The same for adaptive clipping's counts.
+        var countNoiseDeviation: Double?
         var failures: [String]
         var coveredByEpsilon = false
 
@@ -115,8 +115,9 @@ struct AuditCommand: ParsableCommand {
             noiseMultiplier = mechanism.noiseMultiplier
             steps = mechanism.steps
             largestContribution = result.largestContribution
-            probedRows = result.probedRows
+            probedRecords = result.probedRecords
             noiseDeviation = result.noiseDeviationShare
+            countNoiseDeviation = result.countDeviationShare
             failures = result.failures
         }
     }
@@ -131,12 +132,15 @@ struct AuditCommand: ParsableCommand {
             "epsilon is at least   \(fixed(result.epsilonLowerBound, 4)) with confidence \(confidence): \(guesses.correct) of \(guesses.guesses) guesses right, \(guesses.canaries - guesses.guesses) canaries left open"
         )
         print(
-            "longest contribution  \(fixed(result.largestContribution, 6)) C, of \(result.probedRows) rows before and after"
+            "longest contribution  \(fixed(result.largestContribution, 6)) C, of \(result.probedRecords) records before and after"
         )
         if let share = result.noiseDeviationShare {
             print("noise deviation       \(fixed(share, 4)) of the claimed")
         } else {
             print("noise deviation       not measured: too little noise")
+        }
+        if let share = result.countDeviationShare {
+            print("noise on counts       \(fixed(share, 4)) of the claimed deviation")
         }
         for failure in result.failures { print("CONTRADICTED: \(failure)") }
         if result.failures.isEmpty { print("nothing contradicts the claim") }

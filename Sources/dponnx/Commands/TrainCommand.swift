@@ -41,9 +41,6 @@ struct TrainCommand: ParsableCommand {
                 "--adam-bias-correction takes off the variance of independent noise; leave it or --mechanism bandmf out"
             )
         }
-        if privacy.noise == .bandmf, adaptive.adaptiveClipping != nil {
-            throw ValidationError("--mechanism bandmf needs one C for all steps; leave --adaptive-clipping out")
-        }
     }
 
     func run() throws { try reportingFailures { try train() } }

@@ -21,6 +21,9 @@ struct TrainingSetup {
         _ clipping: ClippingArguments, _ optimization: OptimizationArguments, _ resources: ResourceArguments,
         adapters: AdapterArguments? = nil, adaptive: AdaptiveClippingRequest? = nil
     ) throws {
+        var request = privacy.request
+        request.adaptiveClipping = adaptive
+        try request.check()
         pool = resources.makePool()
         let unadapted = try selection.load(model)
         (loaded, names) = try adapters?.apply(to: unadapted, selection) ?? (unadapted, selection.names(in: unadapted))
@@ -29,8 +32,6 @@ struct TrainingSetup {
         let clipping = try clipping.options(for: names)
         trainable = try loaded.trainable(
             names, for: self.data, model.inputOptions, dropout: .drawn(seed: privacy.seed))
-        var request = privacy.request
-        request.adaptiveClipping = adaptive
         let mechanism = try request.mechanism(
             samples: self.data.sampleCount, groupKey: self.data.groups?.key, clipping: clipping)
         options = TrainingOptions(
