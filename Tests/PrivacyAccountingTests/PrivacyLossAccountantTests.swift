@@ -38,6 +38,15 @@ import Testing
         }
     }
 
+    /// Epsilon is small beside single losses that matter, so that no grid is fine and wide enough for close bounds.
+    @Test func rareLargeLossesAreBounded() {
+        let known = bounds([1e-5, 0.9, 1e6, 1e-8])
+        #expect(known.lower <= 0.0710963155 && known.upper >= 0.0710963154 && known.upper < 0.0715, "\(known)")
+        // Its first finest grid shows nothing.
+        let repeated = bounds([3e-5, 0.9, 1e6, 1e-10])
+        #expect(repeated.upper < 0.2652 && repeated.lower > 0.2635, "\(repeated)")
+    }
+
     @Test func withoutSamplingItIsExact() {
         for (noise, steps) in [(10.0, 100), (5, 25), (1, 1)] {
             let found = bounds([1, noise, Double(steps), 1e-5])

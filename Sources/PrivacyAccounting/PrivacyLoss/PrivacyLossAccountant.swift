@@ -157,6 +157,7 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
         var bounds = trusted
         var tilts = first
         var size = Self.firstSize
+        var isRepeated = false
         while true {
             let composition = LossComposition(count: size)
             let spacing = tilts.spacing(size: size)
@@ -185,7 +186,12 @@ public struct PrivacyLossAccountant: Hashable, Sendable {
                 }
             }
             let gap = bounds.upper == 0 ? 0 : (bounds.upper - bounds.lower) / bounds.upper
-            if gap <= tolerance || size == Self.largestSize { return bounds }
+            if gap <= tolerance { return bounds }
+            if size == Self.largestSize {
+                // The finest grid is worth a second tilt if it showed nothing.
+                if isRepeated || [upper.removing, upper.adding].allSatisfy({ $0?.isProven ?? false }) { return bounds }
+                isRepeated = true
+            }
             // Errors fall with the square of the spacing.
             let isKnown = bounds.upper < trusted.upper && bounds.lower > 0
             let doublings = isKnown ? Int((0.5 * log2(gap / tolerance)).rounded(.up)) : 1
