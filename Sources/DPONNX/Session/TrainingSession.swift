@@ -223,7 +223,8 @@ public final class TrainingSession {
         let expected = Int(options.mechanism.expectedBatchSize.rounded(.up))
         let batchSize = try PhysicalBatch.size(
             wished: request.physicalBatchSize, expectedBatchSize: expected, memoryLimit: request.memoryBytes,
-            model: fitted, loss: request.loss, clipping: options.clipping, data: example, pool: pool)
+            rememberedBytes: PhysicalBatch.rememberedBytes(options.mechanism, parameters: parameters), model: fitted,
+            loss: request.loss, clipping: options.clipping, data: example, pool: pool)
         let made = try Trainer(
             fitted, loss: request.loss, options: options, data: example, physicalBatchSize: batchSize,
             parameters: parameters, generator: generator, pool: pool, record: record)

@@ -16,6 +16,12 @@ final class BandedNoise {
     /// Noise of the last `bands` - 1 steps, by block; that of step t lies in place t modulo their number.
     private let memory: [[UnsafeMutablePointer<Int32>]]
 
+    /// Bytes that a mechanism's noise is remembered in.
+    static func memoryBytes(_ mechanism: PrivacyMechanism, parameterCount: Int) -> Int {
+        guard let bands = mechanism.bands, mechanism.noiseMultiplier > 0 else { return 0 }
+        return max(0, min(bands, mechanism.currentSteps) - 1) * parameterCount * MemoryLayout<Int32>.size
+    }
+
     /// - Throws: `DataError` if noise would be so many steps of the grid that it cannot be remembered.
     init(_ strategy: BandedStrategy, blocks: [NoiseBlock], grid: NoiseGrid) throws(DataError) {
         // No normal is longer than 9.4 deviations.

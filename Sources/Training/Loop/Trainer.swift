@@ -45,6 +45,11 @@ public final class Trainer {
     /// Nil but in audits.
     var observer: (any StepObserver)?
 
+    /// Bytes that a step is computed in and that are kept from step to step for noise.
+    public var peakBytes: Int {
+        engine.peakBytes + PhysicalBatch.rememberedBytes(options.mechanism, parameters: parameters)
+    }
+
     /// How the noise of the steps is correlated; nil where it is independent.
     var strategy: BandedStrategy? { correlated?.strategy }
 

@@ -115,7 +115,7 @@ struct TrainCommand: ParsableCommand {
         let mechanism = statement.mechanism
         note(
             "\(mechanism.steps) steps, expected batch \(fixed(mechanism.expectedBatchSize, 0)) of \(mechanism.datasetSize), "
-                + "\(trainer.engine.batchSize) at once in \(trainer.engine.peakBytes >> 20) MiB"
+                + "\(trainer.engine.batchSize) at once in \(trainer.peakBytes >> 20) MiB"
                 + (mechanism.noiseMultiplier > 0 ? ", noise multiplier \(fixed(mechanism.noiseMultiplier, 4))" : ""))
         if let bands = mechanism.bands {
             note(

@@ -38,12 +38,13 @@ struct TrainingSetup {
             mechanism: mechanism, clipping: clipping, updateRule: optimization.request.rule,
             weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema, noiseFloor: optimization.request.noiseFloor)
+        parameters = try trainable.makeParameters()
         physicalBatchSize = try PhysicalBatch.size(
             wished: resources.physicalBatchSize,
             expectedBatchSize: privacy.request.expectedBatchSize(samples: self.data.sampleCount),
             memoryLimit: resources.memoryBytes,
+            rememberedBytes: PhysicalBatch.rememberedBytes(mechanism, parameters: parameters),
             model: trainable, loss: loss, clipping: options.clipping, data: self.data, pool: pool)
-        parameters = try trainable.makeParameters()
     }
 
     func makeTrainer(_ generator: any RandomGenerator, record: TrainingRecord? = nil) throws -> Trainer {
