@@ -22,6 +22,7 @@ import Testing
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
         "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts", "forgetful-ts", "forgetful-dynamo",
+        "parallel-dynamo",
     ])
     func roundTrip(_ name: String) throws {
         let (path, report) = try injected(name)
@@ -93,6 +94,26 @@ import Testing
             trained: graph, original: graph, reference: Fixture.weights("dropped-dynamo"))
         #expect(conversion.report.isComplete)
         #expect(conversion.report.kept.map(\.name) == ["first.bias"])
+    }
+
+    /// Two modules that the exporter merged into one cannot have different weights.
+    @Test func merged() throws {
+        let reference = try Fixture.weights("parallel-dynamo")
+        let weights = try WeightFile(
+            path: "memory",
+            arrays: reference.names.enumerated().map { position, name in
+                let array = try reference.array(name)
+                return NamedArray(
+                    name: name, shape: array.shape, values: array.floats().map { $0 + Float(position) })
+            })
+        let loaded = try LoadedModel(path: Fixture.path("parallel-dynamo.onnx"), retie: false)
+        let injection = try WeightInjection(
+            loaded.repaired, original: Fixture.model("parallel-dynamo").graph, weights: weights, reference: reference)
+        #expect(
+            injection.report.missing.map(\.name) == [
+                "layers.0.second_norm.weight", "layers.0.second_norm.bias", "layers.1.second_norm.weight",
+                "layers.1.second_norm.bias",
+            ])
     }
 
     /// A tensor that two were computed into may equal one of them, and yet is neither.

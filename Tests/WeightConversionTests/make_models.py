@@ -5,7 +5,7 @@
 
 NAME.onnx        the exported model
 NAME.pt          the state_dict it was exported from
-NAME.new.pt      another state_dict of the same program, no two of whose tensors are equal
+NAME.new.pt      another state_dict of the same program, no two of whose tensors are equal but parallel's normalizations of one layer
 NAME.new.npz     inputs and the outputs that PyTorch computes for them with the other state_dict
 tensors.pt, tensors.npz   tensors of every type, strided, sharing storages, and what PyTorch says they hold
 """
@@ -170,6 +170,28 @@ class Shared(nn.Module):
         return self.decoder(x[:, None])[:, 0]
 
 
+class Parallel(nn.Module):
+    """Layers with two branches, each behind a normalization of its own, which are equal before training."""
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first_norm, self.second_norm = nn.LayerNorm(4), nn.LayerNorm(4)
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return x + torch.tanh(self.first(self.first_norm(x))) + torch.tanh(self.second(self.second_norm(x)))
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(Parallel.Layer(), Parallel.Layer())
+        self.norm = nn.LayerNorm(4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.norm(self.layers(x)))
+
+
 tokens = torch.randint(0, 11, (3, 4), generator=torch.Generator().manual_seed(1))
 signal = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(2))
 image = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(3))
@@ -188,10 +210,11 @@ models = {
     "spoiled": (Spoiled, vector),
     "forgetful": (Forgetful, signal),
     "cross": (Cross, signal),
+    "parallel": (Parallel, vector),
 }
 skipped = [
     ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),
-    ("cross", "dynamo"),
+    ("cross", "dynamo"), ("parallel", "ts"),
 ]  # fmt: skip
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 
@@ -222,6 +245,10 @@ def export(name, build, x, key):
     with torch.no_grad():
         for tensor in model.parameters():
             tensor += 0.3 * torch.rand_like(tensor)
+        if name == "parallel":
+            # The exported graph has one normalization for both.
+            for layer in model.layers:
+                layer.second_norm.load_state_dict(layer.first_norm.state_dict())
         outputs = model(x)
     torch.save(model.state_dict(), folder / f"{stem}.new.pt")
     numpy.savez(folder / f"{stem}.new.npz", x=x.numpy(), y=outputs.numpy())

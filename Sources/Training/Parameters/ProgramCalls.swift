@@ -76,6 +76,17 @@ struct ProgramCalls {
         }
     }
 
+    /// Whether the exporter merged equal calls into the one behind a node: more calls read its result than the program
+    /// had read it.
+    func isMerged(_ node: ImportedNode) -> Bool {
+        guard let call = Self.call(of: node), let users = Self.users(of: call) else { return false }
+        var readers: Set<String> = []
+        for output in nodes[call]!.flatMap({ index.graph.nodes[$0].outputs }) where !output.isEmpty {
+            readers.formUnion(index.uses(of: output).compactMap { Self.call(of: index.node($0)) })
+        }
+        return readers.subtracting([call]).count > users
+    }
+
     /// The tensors of the program that its calls read, whatever became of them in the graph.
     static func tensors(in graph: ImportedGraph) -> Set<String> {
         var names: Set<String> = []
@@ -107,6 +118,12 @@ struct ProgramCalls {
         let metadata = node.metadata[key] == nil ? node.fileNode?.metadata ?? [:] : node.metadata
         guard metadata["pkg.onnxscript.rewriter.rule_name"]?.contains("Fuse") != true else { return nil }
         return metadata[key]
+    }
+
+    /// How many calls read a call's result, as `[num_users=2]` says.
+    private static func users(of call: String) -> Int? {
+        guard let start = call.firstRange(of: "[num_users=") else { return nil }
+        return Int(call[start.upperBound...].prefix { $0.isNumber })
     }
 
     /// Whether a normalisation does what the call does, so that both list the same tensors in the same order.

@@ -29,7 +29,7 @@ struct TensorOrigins {
 
     let scopes: ModuleScopes
     private let index: GraphIndex
-    private let calls: ProgramCalls
+    let calls: ProgramCalls
     private let hasIntactIdentities: Bool
 
     init(_ index: GraphIndex) {

@@ -17,6 +17,8 @@ public struct TensorPlace: Sendable {
     public var programNames: [String]
     /// The module of the program that reads, as a dotted path; nil if the file does not say.
     public var module: String?
+    /// Whether the exporter merged equal calls of the program, which read equal tensors, into the one that reads here.
+    public var isMerged: Bool
 }
 
 extension ImportedGraph {
@@ -42,7 +44,7 @@ extension ImportedGraph {
                     TensorPlace(
                         position: .init(node: site.use.node, input: site.use.input),
                         operatorType: index.node(site.use).operatorType, tensor: tensor.name, programNames: names,
-                        module: origins.scopes[site.use.node]))
+                        module: origins.scopes[site.use.node], isMerged: origins.calls.isMerged(index.node(site.use))))
             }
         }
         return places.sorted { ($0.position.node, $0.position.input) < ($1.position.node, $1.position.input) }

@@ -84,6 +84,12 @@ public struct StateConversion {
             surplus.remove(graph)
         }
         var open = states.indices.filter { choices[$0].isEmpty && states[$0].type.isFloatingPoint && torn[$0] == nil }
+        let merged = try MergedModules(
+            states, open: open,
+            owners: { graph in states.indices.filter { choices[$0].contains { $0.graph == graph } } },
+            graphs, in: reference)
+        for (state, twin) in merged.twins { choices[state] = choices[twin] }
+        open.removeAll { merged.twins[$0] != nil }
         // A tensor that several were computed into is none of them, though it may have had the same values.
         let explained = Set(search.candidates.map(\.graph))
         let spoiled = graphs.indices.filter { position in
@@ -116,6 +122,12 @@ public struct StateConversion {
                 report.mapped.append(.init(choices[state], tensor, graphs))
             } else if let parts = torn[state] {
                 let reason = "one tensor of the program that was trained as two, \(parts); train with --no-untie"
+                report.missing.append(.init(name: tensor.name, reason: reason))
+            } else if let others = merged.ambiguous[state],
+                others.contains(where: { choices[$0].contains { isChanged[$0.graph] } })
+            {
+                let names = others.map { "'\(states[$0].name)'" }.joined(separator: ", ")
+                let reason = "may be merged with \(names); export with optimize=False"
                 report.missing.append(.init(name: tensor.name, reason: reason))
             } else if let reason = destruction.reasons[state] {
                 report.missing.append(.init(name: tensor.name, reason: reason))

@@ -77,10 +77,21 @@ public struct WeightInjection {
             let reason = "ambiguous: may be \(names), which the reference has equal"
             report.missing.append(.init(name: graphs[position].name, reason: reason))
         }
+        let merged = try MergedModules(
+            states, open: open.filter { destruction.reasons[$0] == nil }, owners: { choices[$0].map(\.state) }, graphs,
+            in: reference)
         let reads = original.programReads
         try describe { state in
             if let reason = destruction.reasons[state] { return reason }
             let tensor = states[state]
+            let others = merged.twins[state].map { [$0] } ?? merged.ambiguous[state] ?? []
+            let other = try others.first {
+                try weights.array(states[$0].name).floats() != weights.array(tensor.name).floats()
+            }
+            if let other {
+                return "one tensor of the graph with '\(states[other].name)', whose new values differ; "
+                    + "export with optimize=False"
+            }
             guard tensor.type.isFloatingPoint, reads.contains(tensor.programName),
                 try weights.array(tensor.name).floats() != reference.array(tensor.name).floats()
             else { return nil }

@@ -16,6 +16,8 @@ struct GraphTensor: Sendable {
     var modules: Set<String> = []
     /// Operators that read it, with the input.
     var readers: [Reader] = []
+    /// Whether the exporter merged calls of the program that read equal tensors into one that reads this.
+    var isMerged = false
     /// The node and module of its first reader; nil if no output depends on it.
     var firstPlace: TensorPlace?
 
@@ -88,6 +90,7 @@ struct GraphTensors: Sendable {
             }
             entry.modules = Set(known.compactMap(\.module))
             entry.readers = known.map { .init(operatorType: $0.operatorType, input: $0.position.input) }
+            entry.isMerged = known.contains(where: \.isMerged)
             entry.firstPlace = known.first
             tensors.append(entry)
         }
