@@ -23,6 +23,7 @@ import Testing
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
         "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts", "forgetful-ts", "forgetful-dynamo",
         "parallel-dynamo",
+        "twins-ts", "square-ts", "square-dynamo",
     ])
     func roundTrip(_ name: String) throws {
         let (path, report) = try injected(name)

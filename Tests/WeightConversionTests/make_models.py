@@ -10,6 +10,7 @@ NAME.new.npz     inputs and the outputs that PyTorch computes for them with the 
 tensors.pt, tensors.npz   tensors of every type, strided, sharing storages, and what PyTorch says they hold
 """
 
+import copy
 import pathlib
 import sys
 import warnings
@@ -192,6 +193,35 @@ class Parallel(nn.Module):
         return self.head(self.norm(self.layers(x)))
 
 
+class Twins(nn.Module):
+    """Two recurrent layers, one a copy of the other, whose weights the exporter merges."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.LSTM(8, 5, batch_first=True)
+        self.second = copy.deepcopy(self.first)
+        self.head = nn.Linear(10, 2)
+
+    def forward(self, x):
+        return self.head(torch.cat([self.first(x)[0][:, -1], self.second(x)[0].mean(1)], 1))
+
+
+class Square(nn.Module):
+    """Square matrices whose elements do not tell which way they lie: one is added, another multiplied with."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(11, 4)
+        self.rows = nn.Parameter(torch.zeros(4, 4))
+        self.mix = nn.Linear(4, 4)
+        nn.init.eye_(self.mix.weight)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, tokens):
+        x = self.words(tokens) + self.rows[: tokens.shape[1]]
+        return self.head(torch.tanh(self.mix(x)).mean(1))
+
+
 tokens = torch.randint(0, 11, (3, 4), generator=torch.Generator().manual_seed(1))
 signal = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(2))
 image = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(3))
@@ -211,10 +241,12 @@ models = {
     "forgetful": (Forgetful, signal),
     "cross": (Cross, signal),
     "parallel": (Parallel, vector),
+    "twins": (Twins, signal),
+    "square": (Square, tokens),
 }
 skipped = [
     ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),
-    ("cross", "dynamo"), ("parallel", "ts"),
+    ("cross", "dynamo"), ("parallel", "ts"), ("twins", "dynamo"),
 ]  # fmt: skip
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 

@@ -80,12 +80,12 @@ struct CandidateSearch {
             var layouts: [String: [ElementCopy]?] = [:]
             for graph in found.sorted() {
                 let tensor = graphs[graph]
-                let key = "\(tensor.original.name) \(tensor.isComputed)"
+                let key = "\(tensor.original.name) \(tensor.isRatherTransposed)"
                 if layouts[key] == nil {
                     let search = LayoutSearch(
                         graph: try FloatElements.ofGraph(tensor),
                         state: FloatElements.ofState(array, roundedTo: tensor.original.dataType), gates: tensor.gates,
-                        prefersTransposed: tensor.isComputed)
+                        prefersTransposed: tensor.isRatherTransposed)
                     releaseMemory()
                     layouts[key] = search.copies(
                         StridedView(shape: tensor.shape), StridedView(shape: states[state].shape))
@@ -153,7 +153,7 @@ struct CandidateSearch {
                     for graph in prints[hit.part]! where graphs[graph].original.dataType == type {
                         let search = LayoutSearch(
                             graph: try FloatElements.ofGraph(graphs[graph]), state: values,
-                            prefersTransposed: graphs[graph].isComputed)
+                            prefersTransposed: graphs[graph].isRatherTransposed)
                         if let copies = search.copies(StridedView(shape: graphs[graph].shape), hit.view) {
                             add(state, graph, copies)
                         }

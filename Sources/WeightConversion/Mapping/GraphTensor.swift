@@ -50,6 +50,11 @@ struct GraphTensor: Sendable {
 
     /// Whether the exporter computed the tensor, as it does when it turns the weights of linear layers around.
     var isComputed: Bool { TensorNaming.isMadeUp(original.name) || !foldedFrom.isEmpty }
+
+    /// Whether the exporter has rather turned the tensor around than not: it computes transposes only for products.
+    var isRatherTransposed: Bool {
+        isComputed && readers.contains { $0.operatorType == "MatMul" || $0.operatorType == "Gemm" }
+    }
 }
 
 /// Every floating-point tensor of a graph with trained or untied tensors.

@@ -14,6 +14,8 @@ enum RecurrentBiases {
     static func places(_ states: [StateTensor], _ graphs: [GraphTensor], _ candidates: [Candidate]) -> [Place] {
         let positions = Dictionary(
             states.enumerated().map { ($1.programName, $0) }, uniquingKeysWith: { first, _ in first })
+        // Of layers with equal weights each is sought where the most speaks for it.
+        let best = Dictionary(candidates.map { ($0.state, $0.evidence) }, uniquingKeysWith: max)
         var places: [Place] = []
         for (graph, tensor) in graphs.enumerated() {
             guard let place = tensor.firstPlace, place.position.input == 3, tensor.shape.count == 2,
@@ -24,6 +26,7 @@ enum RecurrentBiases {
                 let weights = graphs[candidate.graph]
                 let name = states[candidate.state].programName
                 guard weights.firstPlace?.position.node == place.position.node, weights.shape.count == 3,
+                    candidate.evidence == best[candidate.state],
                     weights.firstPlace?.position.input == 1, TensorNaming.leaf(of: name).hasPrefix("weight_ih_l")
                 else { continue }
                 let first = candidate.copies.map(\.graph.offset).min()!
