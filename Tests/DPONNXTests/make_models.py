@@ -325,6 +325,20 @@ class Masked(nn.Module):
         return self.head(functional.scaled_dot_product_attention(q, q, q, attn_mask=allowed).squeeze(1).mean(1))
 
 
+class Turned(nn.Module):
+    """A kernel that is copied, mirrored and turned before it is convolved."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(2, 3, 3, 3) * 0.3)
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, x):
+        kernels = torch.cat([torch.rot90(self.kernel, turns, (2, 3)) for turns in range(4)])
+        y = functional.relu(functional.conv2d(x, kernels))
+        return self.head(y.unflatten(1, (4, 2)).amax(1).mean((2, 3)))
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -388,7 +402,8 @@ def text():
 
 dropped = {"pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node", "pkg.torch.onnx.class_hierarchy"}
 
-# Build, data, opset: exported by TorchScript up to 17, by dynamo above (None: its own choice).
+# Build, data, opset: exported by TorchScript up to 17, by dynamo above (None: its own choice). Then the size of a batch that
+# the model fixes, and whether the exporter leaves the graph as it is.
 models = {
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 3)),
             lambda: {"x": torch.randn(samples, 6)}, 17),
@@ -442,23 +457,24 @@ models = {
     "repeated_torchscript": (Repeated, lambda: {"x": torch.randn(samples, 4, 6)}, 17),
     "masked_torchscript": (Masked, masked, 17),
     "towers": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, None),
+    "turned": (Turned, lambda: image(3, 5), 20, None, True),
     "towers_torchscript": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, 17),
 }
 
 
-def export(model, inputs, opset, path):
+def export(model, inputs, opset, path, fixed, is_raw):
     names = list(inputs)
-    arguments = tuple(inputs.values())
+    arguments = tuple(value[:fixed] for value in inputs.values())
     if opset is None or opset >= 18:
         batch = torch.export.Dim("batch", min=2)
         program = torch.onnx.export(
             model, arguments, input_names=names, output_names=["logits"], dynamo=True, opset_version=opset,
-            dynamic_shapes=tuple({0: batch} for _ in names), verbose=False)
+            dynamic_shapes=None if fixed else tuple({0: batch} for _ in names), optimize=not is_raw, verbose=False)
         proto = program.model_proto
         # Stack traces name files of the exporting machine, and the traced program is of no use here.
         for nodes in [proto.graph.node] + [function.node for function in proto.functions]:
             for node in nodes:
-                kept = [entry for entry in node.metadata_props if entry.key not in dropped]
+                kept = [entry for entry in node.metadata_props if is_raw and "fx_node" in entry.key or entry.key not in dropped]
                 del node.metadata_props[:]
                 node.metadata_props.extend(kept)
         onnx.save(proto, path)
@@ -467,7 +483,8 @@ def export(model, inputs, opset, path):
             model = torch.jit.script(model)
         torch.onnx.export(
             model, arguments, str(path), input_names=names, output_names=["logits"], dynamo=False,
-            opset_version=opset, dynamic_axes={name: {0: "batch"} for name in names + ["logits"]})
+            opset_version=opset,
+            dynamic_axes=None if fixed else {name: {0: "batch"} for name in names + ["logits"]})
 
 
 def loss(logits, labels):
@@ -506,7 +523,7 @@ def rearranged(graph, known, parameters):
     return result
 
 
-def make(name, build, data, opset):
+def make(name, build, data, opset, fixed=None, is_raw=False):
     torch.manual_seed(sum(name.encode()))
     model = build().eval()
     for key, tensor in list(model.named_parameters()) + list(model.named_buffers()):
@@ -514,7 +531,7 @@ def make(name, build, data, opset):
             tensor.data += 0.2 * torch.rand_like(tensor)
     inputs = data()
     path = folder / f"{name}.onnx"
-    export(model, inputs, opset, path)
+    export(model, inputs, opset, path, fixed, is_raw)
     with torch.no_grad():
         shape = model(*inputs.values()).shape
     labels = torch.randint(0, shape[-1], shape[:-1])

@@ -28,6 +28,12 @@ struct ProgramCalls {
     func origin(of tensor: ImportedGraph.Initializer, at site: TensorSite) -> TensorOrigins.Origin? {
         let node = index.node(site.use)
         guard let call = Self.call(of: node) else { return nil }
+        let names = Self.arguments(of: call)
+        // A copy that the program itself makes.
+        if site.path.count > 1, names.contains(site.name) {
+            let copy = index.node(site.path[site.path.count - 2])
+            return origin(of: tensor, at: TensorSite(path: site.path.dropLast(), name: copy.inputs[0]))
+        }
         // One call reads a parameter once, or each of its parts once, as a recurrent layer cuts out its gates: of several
         // nodes that read the same of the tensor each stands for another one.
         let peers = nodes[call]!.filter { position in
@@ -35,7 +41,6 @@ struct ProgramCalls {
             return peer.operatorType == node.operatorType && peer.inputs.contains(site.name) && cutAlike(peer, node)
         }
         let part = peers.firstIndex(of: site.use.node)!
-        let names = Self.arguments(of: call)
         let parameters = names.compactMap { index.graph.exporter.sources[$0]?.target }
         if Self.isCall(call, of: node), parameters.count == node.inputs.count - 1, site.use.input >= 1 {
             return .source([parameters[site.use.input - 1]], part: part)

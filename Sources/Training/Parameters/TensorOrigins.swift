@@ -86,7 +86,9 @@ struct TensorOrigins {
     }
 
     private func identityOrigin(_ tensor: ImportedGraph.Initializer, _ site: TensorSite) -> Origin? {
-        guard index.graph.exporter.producer == "pytorch", !TensorName.isMadeUp(site.name) else { return nil }
+        guard index.graph.exporter.producer == "pytorch", calls.isEmpty, !TensorName.isMadeUp(site.name) else {
+            return nil
+        }
         if site.path.count > 1 { return .source([site.name], part: 0) }
         return hasIntactIdentities ? .source([tensor.name], part: 0) : nil
     }
