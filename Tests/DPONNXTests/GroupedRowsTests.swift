@@ -24,7 +24,8 @@ import Testing
         func engine(_ mode: ClippingMode, _ data: DataSet, rows: Int) throws -> GradientEngine {
             try GradientEngine(
                 trainable, loss: LossSpecification(), clipping: ClippingOptions(mode: mode, clippingNorm: 0.3),
-                data: data, batchSize: rows, parameters: trainable.makeParameters(), pool: pool)
+                data: data, batchSize: trainable.sizes.batchSize(wished: rows),
+                parameters: trainable.makeParameters(), pool: pool)
         }
         let single = try engine(.nonPrivate, try exported.data(for: model), rows: 2)
         var losses: [Double] = []
@@ -43,7 +44,7 @@ import Testing
             gradients.append(gradient)
         }
         let norms = gradients.map { $0.values.joined().reduce(0) { $0 + $1 * $1 }.squareRoot() }
-        // Physical batches that hold the largest group, and ones that do not.
+        // Physical batches that hold the largest group, and ones that do not, as far as the model lets choose.
         for rows in [3, 2] {
             let joined = try engine(mode, data, rows: rows)
             // In another order, of which the report does not depend.

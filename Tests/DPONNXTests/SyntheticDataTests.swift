@@ -15,8 +15,9 @@ import Testing
         let (model, data) = try make(exported, count: 4)
         #expect(data.count == 4)
         let engine = try GradientEngine(
-            model, loss: LossSpecification(), clipping: ClippingOptions(clippingNorm: 1), data: data, batchSize: 4,
-            parameters: model.makeParameters(), pool: ThreadPool(threads: 1))
+            model, loss: LossSpecification(), clipping: ClippingOptions(clippingNorm: 1), data: data,
+            batchSize: model.sizes.batchSize(wished: 4), parameters: model.makeParameters(),
+            pool: ThreadPool(threads: 1))
         let samples = try engine.accumulate(Array(0..<4))
         // An index outside its table reads NaN, and an ignored target leaves no gradient.
         #expect(samples.allSatisfy { $0.loss.isFinite && $0.loss > 0 && $0.norm! > 0 })

@@ -339,6 +339,28 @@ class Turned(nn.Module):
         return self.head(y.unflatten(1, (4, 2)).amax(1).mean((2, 3)))
 
 
+class Grid(nn.Module):
+    """Positions on a grid as large as the batch, relative positions repeated for every sample, and a token of its own for
+    each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.columns = (nn.Parameter(torch.randn(3, 2)) for _ in range(2))
+        self.token = nn.Parameter(torch.randn(1, 1, 4))
+        self.weigh = nn.Linear(2, 1)
+        self.register_buffer("offsets", torch.randn(1, 10, 10, 2))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        samples = x.shape[0]
+        rows, columns = self.rows.unsqueeze(1).repeat(1, 3, 1), self.columns.unsqueeze(0).repeat(3, 1, 1)
+        x = x + torch.cat([columns, rows], -1).flatten(0, 1)
+        x = torch.cat([self.token.expand(samples, -1, -1), x], 1)
+        own = torch.softmax(x @ x.transpose(1, 2), -1)
+        near = torch.softmax(self.weigh(self.offsets.expand(samples, -1, -1, -1)).squeeze(-1), -1)
+        return self.head((own + near) @ x).mean(1)
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -458,6 +480,7 @@ models = {
     "masked_torchscript": (Masked, masked, 17),
     "towers": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, None),
     "turned": (Turned, lambda: image(3, 5), 20, None, True),
+    "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True),
     "towers_torchscript": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, 17),
 }
 

@@ -5,7 +5,8 @@ enum BatchRepetition {
     /// The axis of a node's first output along which its input was repeated once per sample; nil if there is none.
     ///
     /// It is the one axis that has another size in the reference graph of another batch size. Where the batch size is
-    /// baked into the model, there is no reference, and a first axis that grew from 1 to the batch size is taken.
+    /// baked into the model, there is no reference, and a first axis that grew from 1 to the batch size is taken, unless
+    /// that has proved wrong (`RepetitionGuesses`).
     static func axis(of shape: [Int], from input: [Int], in node: Expansion) -> Int? {
         let before = input.count <= shape.count ? input.leftPadded(toRank: shape.count) : input
         if let reference = node.referenceOutputShapes.first ?? nil {
@@ -13,13 +14,13 @@ enum BatchRepetition {
             let differing = shape.indices.filter { shape[$0] != reference[$0] }
             return differing.count == 1 && before[differing[0]] == 1 ? differing[0] : nil
         }
-        return before.first == 1 && shape.first == node.builder.batchSize ? 0 : nil
+        return node.guessesRepetition && before.first == 1 && shape.first == node.builder.batchSize ? 0 : nil
     }
 
     /// The axis that `repeats` copies once per sample, as axis(of:from:in:) says; its entries may be many before, too.
     static func tiledAxis(_ repeats: [Int], of shape: [Int], in node: Expansion) -> Int? {
         guard let reference = node.referenceOutputShapes.first ?? nil else {
-            return repeats.first == node.builder.batchSize ? 0 : nil
+            return node.guessesRepetition && repeats.first == node.builder.batchSize ? 0 : nil
         }
         guard reference.count == shape.count else { return nil }
         let differing = shape.indices.filter { shape[$0] != reference[$0] }

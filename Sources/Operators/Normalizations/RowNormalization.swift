@@ -43,6 +43,11 @@ public struct RowNormalization: ExecutableOperation {
             RowNormalizationGradient(axis: axis, isCentered: isCentered), gradient, node.outputs[0], node.outputs[1])
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        guard axis < self.axis, let input = try builder.collapsed(node.inputs[0], axis: axis) else { return nil }
+        return try builder.emitAll(self, [input])[0]
+    }
+
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let rows = inputs[0].shape[..<axis].elementCount
         let count = inputs[0].shape[axis...].elementCount

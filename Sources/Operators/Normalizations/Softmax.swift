@@ -31,6 +31,11 @@ public struct Softmax: ExecutableOperation {
         return try builder.emit(SoftmaxGradient(form, axis: axis), node.output, gradient)
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        guard axis != self.axis, let input = try builder.collapsed(node.inputs[0], axis: axis) else { return nil }
+        return try builder.emit(self, input)
+    }
+
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let size = AxisSizes(inputs[0].shape, axis)
         return Kernel(operationCount: 5 * Double(inputs[0].count)) { [form] arguments in

@@ -10,6 +10,8 @@ public struct Expansion {
     public var builder: GraphBuilder
     /// Shapes of the node's outputs in the reference graph of another batch size, if there is one and it got this far.
     public let referenceOutputShapes: [[Int]?]
+    /// Whether what the node repeats may be taken for one copy per sample where only its size says so.
+    let guessesRepetition: Bool
     /// Types that the node's outputs have in the model, where they do not follow from the inputs' as `elementTypes` says.
     public var outputElementTypes: [Int: ONNXElementType] = [:]
     /// Whether nodes in training mode drop what `Dropout` says.
@@ -18,12 +20,13 @@ public struct Expansion {
 
     init(
         node: ImportedNode, inputs: [ValueID?], builder: GraphBuilder, referenceOutputShapes: [[Int]?],
-        inputElementTypes: [ONNXElementType?] = [], dropout: DropoutMode = .off
+        guessesRepetition: Bool = true, inputElementTypes: [ONNXElementType?] = [], dropout: DropoutMode = .off
     ) {
         self.node = node
         self.inputs = inputs
         self.builder = builder
         self.referenceOutputShapes = referenceOutputShapes
+        self.guessesRepetition = guessesRepetition
         self.inputElementTypes = inputElementTypes
         self.dropout = dropout
     }

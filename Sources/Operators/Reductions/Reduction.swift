@@ -36,6 +36,15 @@ public struct Reduction: ExecutableOperation {
         [try BatchRules.reduce(inputs[0], axes: axes, keepingAxes: keepsAxes)]
     }
 
+    public func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID? {
+        let rank = builder.shape(of: node.inputs[0]).count
+        let source = keepsAxes ? axis : (0..<rank).filter { !axes.contains($0) }[axis]
+        guard !axes.contains(source), let input = try builder.collapsed(node.inputs[0], axis: source) else {
+            return nil
+        }
+        return try builder.emit(self, input)
+    }
+
     public func kernel(inputs: [TensorType], outputs: [TensorType], threads: Int) -> Kernel {
         let function = function
         let shape = inputs[0].shape

@@ -10,11 +10,14 @@ struct NodeExpander {
     let reference: ExpansionRecord?
     private let dropout: DropoutMode
     private(set) var record = ExpansionRecord()
+    private(set) var guesses: RepetitionGuesses
 
     init(
-        _ registry: OperatorRegistry, batchSize: Int, comparedWith reference: ExpansionRecord?, dropout: DropoutMode
+        _ registry: OperatorRegistry, batchSize: Int, comparedWith reference: ExpansionRecord?, dropout: DropoutMode,
+        guesses: RepetitionGuesses = RepetitionGuesses()
     ) {
         self.registry = registry
+        self.guesses = guesses
         self.dropout = dropout
         builder = GraphBuilder(batchSize: batchSize, evaluator: ConstantFolding.evaluator)
         self.reference = reference
@@ -81,6 +84,7 @@ struct NodeExpander {
         var expansion = Expansion(
             node: node, inputs: tensors, builder: builder,
             referenceOutputShapes: node.outputs.map { reference?.tensors[path + $0]?.shape },
+            guessesRepetition: guesses.allows(node),
             inputElementTypes: node.inputs.map { scope.elementType(of: $0) }, dropout: dropout)
         // The builder has one owner at a time: a second reference would copy the graph at every node.
         builder = GraphBuilder(batchSize: builder.batchSize, evaluator: ConstantFolding.evaluator)
@@ -94,6 +98,7 @@ struct NodeExpander {
             outputs[index] = try BatchRepetition.oneCopyPerSample(outputs[index], unlike: other, in: &builder)
         }
         checkNumbers(node, plugin, tensors, outputs, path)
+        if reference == nil { guesses.note(node, from: tensors.compactMap(\.self), to: outputs, in: builder.graph) }
         return outputs.map { .tensor($0) }
     }
 

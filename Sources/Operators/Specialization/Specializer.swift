@@ -24,18 +24,29 @@ public struct Specializer: Sendable {
     /// - Parameter reference: the same run at another batch size, or nil if the model fixes the batch size.
     /// - Throws: `GraphError` naming the node that cannot be expanded, or what `Initializer.load` throws.
     public func specialize(_ sizes: RunSizes, reference: RunSizes?) throws -> SpecializedModel {
-        var record: ExpansionRecord?
-        if let reference {
-            precondition(reference.batchSize != sizes.batchSize)
-            record = try expand(reference, comparedWith: nil).record
-        }
-        return try expand(sizes, comparedWith: record).model
+        guard let reference else { return try specializeGuessing(sizes) }
+        precondition(reference.batchSize != sizes.batchSize)
+        let (_, expander) = try expand(reference, comparedWith: nil)
+        return try expand(sizes, comparedWith: expander.record).model
     }
 
-    private func expand(_ sizes: RunSizes, comparedWith reference: ExpansionRecord?) throws -> (
-        model: SpecializedModel, record: ExpansionRecord
-    ) {
-        var expander = NodeExpander(registry, batchSize: sizes.batchSize, comparedWith: reference, dropout: dropout)
+    /// Expands a model that fixes the batch size: what is repeated as often as the batch is large is taken for copies per
+    /// sample until that makes samples meet.
+    private func specializeGuessing(_ sizes: RunSizes) throws -> SpecializedModel {
+        let first = try expand(sizes, comparedWith: nil)
+        var (model, guesses) = (first.model, first.expander.guesses)
+        while guesses.withdraw(behind: model.builder.mixingNodes, in: model.builder.graph) {
+            guard let next = try? expand(sizes, comparedWith: nil, guesses: guesses) else { return first.model }
+            (model, guesses) = (next.model, next.expander.guesses)
+        }
+        return model.builder.mixingNodes.count < first.model.builder.mixingNodes.count ? model : first.model
+    }
+
+    private func expand(
+        _ sizes: RunSizes, comparedWith reference: ExpansionRecord?, guesses: RepetitionGuesses = RepetitionGuesses()
+    ) throws -> (model: SpecializedModel, expander: NodeExpander) {
+        var expander = NodeExpander(
+            registry, batchSize: sizes.batchSize, comparedWith: reference, dropout: dropout, guesses: guesses)
         let scope = NameScope()
         let needed = model.neededNodes
         for input in model.inputs {
@@ -81,7 +92,7 @@ public struct Specializer: Sendable {
             outputs.append((output.name, tensor))
         }
         let values = scope.own.compactMapValues(\.tensor)
-        return (SpecializedModel(builder: expander.builder, values: values, outputs: outputs), expander.record)
+        return (SpecializedModel(builder: expander.builder, values: values, outputs: outputs), expander)
     }
 
     /// Adds an input that is fed with samples first, and moves the samples to the axis where the model wants them.

@@ -127,7 +127,7 @@ public struct GraphBuilder {
         let type = type(of: value)
         if type.shape[axis] == 1 { return value }
         if let constant = constant(value) { return constant.collapsed(axis: axis).map { addConstant($0) } }
-        guard let node = graph.producer(of: value), node.outputs.count == 1, graph[value].batch == .free else {
+        guard let node = graph.producer(of: value), value == node.outputs[0], graph[value].batch == .free else {
             return nil
         }
         return try node.operation.collapsed(axis, of: node, in: &self)

@@ -31,7 +31,7 @@ public protocol Operation: Hashable, Sendable, CustomStringConvertible {
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> any Site
 
-    /// Emits the node's only output with the first of its entries on `axis` alone, if all entries along that axis are
+    /// Emits the node's first output with the first of its entries on `axis` alone, if all entries along that axis are
     /// known to be equal; nil if they are not. Asked of nodes that no sample reaches.
     func collapsed(_ axis: Int, of node: Node, in builder: inout GraphBuilder) throws(GraphError) -> ValueID?
 
