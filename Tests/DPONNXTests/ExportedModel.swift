@@ -8,7 +8,7 @@ struct ExportedModel: CustomStringConvertible, Sendable {
         "bert_torchscript", "windows", "tied", "shared_heads", "lstm", "lstm_torchscript", "lstm_cell", "gru",
         "gru_packed", "rnn", "rnn_torchscript", "speaker", "loop", "scan", "autoencoder", "autoencoder_torchscript",
         "spatial_transformer", "tables", "tables_torchscript", "picked", "picked_torchscript", "repeated_torchscript",
-        "masked_torchscript", "towers", "towers_torchscript", "turned", "grid_fixed",
+        "masked_torchscript", "towers", "towers_torchscript", "turned", "grid_fixed", "gru_packed_fixed",
     ].map(ExportedModel.init)
 
     let name: String

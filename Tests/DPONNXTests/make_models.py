@@ -120,17 +120,18 @@ class Recurrent(nn.Module):
 
 
 class Packed(nn.Module):
-    """Sequences of several lengths, which PyTorch sorts, and which start from a state that trains."""
+    """Sequences of several lengths, which PyTorch sorts, and which start from a state that trains or from zeros."""
 
-    def __init__(self):
+    def __init__(self, trains_start=True):
         super().__init__()
-        self.start = nn.Parameter(torch.randn(2, 1, 3))
+        self.start = nn.Parameter(torch.randn(2, 1, 3)) if trains_start else None
         self.layer = nn.GRU(2, 3, batch_first=True, bidirectional=True)
         self.head = nn.Linear(6, 3)
 
     def forward(self, x, lengths):
         packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        y, h = self.layer(packed, self.start.expand(-1, x.shape[0], -1).contiguous())
+        start = None if self.start is None else self.start.expand(-1, x.shape[0], -1).contiguous()
+        y, h = self.layer(packed, start)
         y = nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0]
         return self.head(y.sum(1) + torch.cat([h[0], h[1]], 1))
 
@@ -481,6 +482,8 @@ models = {
     "towers": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, None),
     "turned": (Turned, lambda: image(3, 5), 20, None, True),
     "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True),
+    "gru_packed_fixed": (lambda: Packed(trains_start=False), lambda: {
+        "x": torch.randn(samples, 4, 2), "lengths": torch.tensor([4, 2, 1, 4, 3])}, 14, 3),
     "towers_torchscript": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, 17),
 }
 

@@ -67,4 +67,29 @@ import Testing
                 })
         }
     }
+
+    /// The same with a batch of three that the model fixes, constants in place of what follows from its size, and a state
+    /// [3, 1] that is sorted beside x.
+    private func fixedModel(places: [Int64] = [0, 1, 2], state: [Float] = [5, 5, 5]) -> ImportedGraph {
+        var graph = model(between: Self.node("Concat", ["sorted", "own"], ["done"], ["axis": .int(1)]), last: [back])
+        for index in graph.inputs.indices { graph.inputs[index].dimensions?[0] = .fixed(3) }
+        let folded: Set<String> = ["shape", "count", "sizes", "zeros", "places"]
+        graph.nodes.removeAll { folded.contains($0.outputs[0]) }
+        graph.nodes.insert(Self.node("Gather", ["state", "order"], ["own"]), at: 2)
+        let constants = [
+            ("count", Constant([3] as [Int64])), ("zeros", Constant([0, 0, 0] as [Int64])),
+            ("places", Constant(places)), ("state", Constant(state, shape: [3, 1])),
+        ]
+        graph.initializers += constants.map { name, value in
+            .init(name: name, dataType: name == "state" ? .float32 : .int64, shape: value.type.shape) { value }
+        }
+        return graph
+    }
+
+    @Test func aSortingOfAFixedBatchGoes() {
+        #expect(kinds(fixedModel()) == ["Identity", "Identity", "Concat", "Identity"])
+        for other in [fixedModel(places: [0, 2, 1]), fixedModel(state: [5, 5, 6])] {
+            #expect(kinds(other).contains("TopK"))
+        }
+    }
 }

@@ -40,7 +40,7 @@ struct SampleSorting {
         let orders = renamings(of: sorting.outputs[1])
         var inverses: Set<String> = []
         for node in graph.nodes where node.operatorType == "ScatterElements" && orders.contains(node.inputs[1]) {
-            guard isInverse(node) else { return nil }
+            guard isInverse(node, of: sorting.inputs[0]) else { return nil }
             inverses.formUnion(renamings(of: node.outputs[0]))
         }
         var result = graph
@@ -52,7 +52,10 @@ struct SampleSorting {
                 if node.operatorType == "Gather", !orders.contains(node.inputs[0]), !inverses.contains(node.inputs[0]) {
                     // Sorted once, or back again.
                     if orders.contains(node.inputs[1]) == sorted.contains(node.inputs[0]) { return nil }
-                    guard sorted.contains(node.inputs[0]) || dependsOnData(node.inputs[0]) || isRepeated(node.inputs[0])
+                    let axis = if case .int(let axis)? = node.attributes["axis"] { Int(axis) } else { 0 }
+                    guard
+                        sorted.contains(node.inputs[0]) || dependsOnData(node.inputs[0])
+                            || isRepeated(node.inputs[0], axis: axis)
                     else { return nil }
                     if orders.contains(node.inputs[1]) { sorted.insert(node.outputs[0]) }
                     result.nodes[index] = Self.identity(node, node.inputs[0])
@@ -101,6 +104,7 @@ struct SampleSorting {
 
     /// Whether a name is computed from the sizes of `value` and constants only.
     private func isSize(_ name: String, of value: String) -> Bool {
+        if let size = fixedSize(of: value), constant(name)?.int64Values == [size] { return true }
         guard let node = producer(name) else { return false }
         switch node.operatorType {
         case "Shape": return node.inputs == [value]
@@ -116,31 +120,54 @@ struct SampleSorting {
         return graph.inputs.contains { $0.name == name && $0.dimensions?.count == 1 }
     }
 
-    /// Whether a value is made as large as the batch: a table of rows would be read by the order instead.
-    private func isRepeated(_ name: String) -> Bool {
+    /// The number of entries that the model fixes for a list, which is one of its inputs.
+    private func fixedSize(of name: String) -> Int64? {
+        if let node = producer(name) {
+            return Self.renaming.contains(node.operatorType) ? fixedSize(of: node.inputs[0]) : nil
+        }
+        let dimensions = graph.inputs.first { $0.name == name }?.dimensions
+        return if case .fixed(let size)? = dimensions?.first { Int64(size) } else { nil }
+    }
+
+    /// Whether a value is made as large as the batch: a table of rows would be read by the order instead. A constant is
+    /// if all its entries on `axis` are equal, so that their order does not matter.
+    private func isRepeated(_ name: String, axis: Int?) -> Bool {
+        if let constant = constant(name) {
+            guard let axis else { return false }
+            let rank = constant.type.rank
+            let factor = BatchFactor(axis: axis < 0 ? axis + rank : axis)
+            guard (0..<rank).contains(factor.axis) else { return false }
+            return BatchOperand(
+                type: constant.type, factor: nil, constant: constant, batchSize: constant.type.shape[factor.axis]
+            ).isUniform(along: factor, axis: factor.axis)
+        }
         guard let node = producer(name) else { return false }
         switch node.operatorType {
         case "Expand", "ConstantOfShape": return true
-        case "Slice", "Transpose", "Cast", "Identity": return isRepeated(node.inputs[0])
+        case "Cast", "Identity": return isRepeated(node.inputs[0], axis: axis)
+        case "Slice", "Transpose": return isRepeated(node.inputs[0], axis: nil)
         default: return false
         }
     }
 
-    /// zeros[order] = 0, 1, 2, ...: the permutation that undoes an order.
-    private func isInverse(_ node: ImportedNode) -> Bool {
+    /// zeros[order] = 0, 1, 2, ...: the permutation that undoes the order of `list`. What it is written into does not
+    /// matter, for it overwrites all of that.
+    private func isInverse(_ node: ImportedNode, of list: String) -> Bool {
         if case .string(let reduction)? = node.attributes["reduction"], reduction != "none" { return false }
-        guard node.inputs.count == 3, let places = producer(node.inputs[2]), places.operatorType == "Range" else {
-            return false
+        guard node.inputs.count == 3 else { return false }
+        if let places = constant(node.inputs[2]), let size = fixedSize(of: list) {
+            return places.int64Values == Array(0..<size) && constant(node.inputs[0])?.type.shape == [Int(size)]
         }
-        return producer(node.inputs[0])?.operatorType == "ConstantOfShape" && isNumber(places.inputs[0], 0)
-            && isNumber(places.inputs[2], 1)
+        guard let places = producer(node.inputs[2]), places.operatorType == "Range" else { return false }
+        return producer(node.inputs[0])?.operatorType == "ConstantOfShape"
+            && constant(places.inputs[0])?.int64Values == [0] && constant(places.inputs[2])?.int64Values == [1]
     }
 
-    private func isNumber(_ name: String, _ number: Int64) -> Bool {
-        if case .tensor(let constant, _)? = producer(name)?.attributes["value"] {
-            return constant.int64Values == [number]
+    private func constant(_ name: String) -> Constant? {
+        if let node = producer(name), node.operatorType == "Constant" {
+            return if case .tensor(let constant, _)? = node.attributes["value"] { constant } else { nil }
         }
-        return (try? graph.initializers.first { $0.name == name }?.load())?.int64Values == [number]
+        return try? graph.initializers.first { $0.name == name }?.load()
     }
 
     /// Whether the elements of a value, not only its sizes, come from an input of the graph.
