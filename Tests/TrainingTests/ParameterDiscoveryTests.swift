@@ -195,6 +195,22 @@ import Testing
         #expect(try reason(values) != "a table of sines and cosines")
     }
 
+    /// Pegasus and MAE keep their positions as parameters that want no gradient, which exporters do not tell.
+    @Test func statedTablesOfPositionsAreFrozen() throws {
+        func isParameter(_ values: [Float], _ type: String) throws -> Bool {
+            let tensor = ParameterModels.tensor("positions", [6, 6], values, kind: "PARAMETER")
+            return try finding(tensor, [(type, "", ["x", "positions"], ["y"])]).isParameter
+        }
+        let waves = (0..<36).map { index in
+            let angle = Float(index / 6) * [1, 0.1, 0.01][index % 3]
+            return index % 6 < 3 ? sin(angle) : cos(angle)
+        }
+        #expect(try !isParameter(waves, "Add"))
+        #expect(try isParameter(waves, "MatMul"))
+        #expect(try isParameter(ParameterModels.irregular([6, 6]), "Add"))
+        #expect(try isParameter((0..<36).map { Float($0 % 6) / 5 }, "Add"))
+    }
+
     @Test func singleNumbersCountIfProgramsNameThemOrTheyAreWeights() throws {
         for shape in [[], [1], [1, 1, 1]] {
             let alpha = ParameterModels.tensor("block.alpha", shape, [0.5])
@@ -230,8 +246,8 @@ import Testing
         #expect(findings["relative_coords_table"]?.reason == "does not train by its name")
     }
 
-    /// weight / (u · weight v), as PyTorch's spectral norm writes it, a grid that is subtracted from and slopes that
-    /// multiply; none of them by a program that says what it trains.
+    /// weight / (u · weight v), as PyTorch's spectral norm writes it, a grid that is subtracted from, slopes that multiply
+    /// and matrices that were computed; none of them by a program that says what it trains.
     @Test func buffersThatProgramsName() throws {
         let graph = ParameterModels.graph(
             [
@@ -242,12 +258,15 @@ import Testing
                 ParameterModels.tensor("slopes", [3], [1, 0.5, 0.25]),
                 ParameterModels.tensor("steps", [3], [-1, 0, 1]),
                 ParameterModels.tensor("transform", [3, 3], [1, 2, 3, 2, 4, 5, 3, 5, 6]),
+                ParameterModels.tensor("bank", [3, 3], [0, 1, 0, 0, 0.5, 0.5, 0, 0, 0]),
+                ParameterModels.tensor("edges", [1, 3, 3], [-1, 0, 1, -2, 0, 2, 1, -2, 1]),
             ],
             [
                 ("MatMul", "", ["l.weight_orig", "l.weight_v"], ["wv"]), ("MatMul", "", ["l.weight_u", "wv"], ["s"]),
                 ("Div", "", ["l.weight_orig", "s"], ["w"]), ("MatMul", "", ["x", "w"], ["a"]),
                 ("Sub", "", ["a", "centres"], ["b"]), ("Mul", "", ["b", "slopes"], ["c"]),
-                ("Mul", "", ["c", "steps"], ["d"]), ("MatMul", "", ["d", "transform"], ["y"]),
+                ("Mul", "", ["c", "steps"], ["d"]), ("MatMul", "", ["d", "transform"], ["e"]),
+                ("MatMul", "", ["e", "bank"], ["f"]), ("Conv", "", ["f", "edges"], ["y"]),
             ], producer: "pytorch")
         let findings = try ParameterDiscovery.findings(in: graph)
         #expect(findings.parameters == ["l.weight_orig", "steps"])

@@ -69,6 +69,24 @@ import Testing
         #expect(!TensorPattern.isSymmetric(Constant(ParameterModels.irregular([3, 3]), shape: [3, 3])))
     }
 
+    @Test func incidences() {
+        #expect(TensorPattern.isIncidence(Constant([0, 1, 0, 0, 0, 0.5, 0, 0, 2] as [Float], shape: [3, 3])))
+        #expect(!TensorPattern.isIncidence(Constant((0..<12).map(Float.init), shape: [3, 4])))
+        #expect(!TensorPattern.isIncidence(Constant([0, -1, 0, 0, 0, 0.5, 0, 0, 2] as [Float], shape: [3, 3])))
+        #expect(!TensorPattern.isIncidence(Constant([1, 0, 0, 0, 2, 0, 0, 0, 3] as [Float], shape: [3, 3])))
+        #expect(!TensorPattern.isIncidence(Constant([0, 1, 0, 0] as [Float], shape: [2, 2])))
+    }
+
+    @Test func stencils() {
+        let sobel: [Float] = [-1, 0, 1, -2, 0, 2, -1, 0, 1]
+        let laplace: [Float] = [0, 1, 0, 1, -4, 1, 0, 1, 0]
+        #expect(TensorPattern.areStencils(Constant(sobel + laplace, shape: [2, 1, 3, 3])))
+        #expect(!TensorPattern.areStencils(Constant(sobel + sobel.map { $0 + 1 }, shape: [2, 1, 3, 3])))
+        #expect(!TensorPattern.areStencils(Constant(sobel.map { $0 / 8 }, shape: [1, 1, 3, 3])))
+        #expect(!TensorPattern.areStencils(Constant(sobel, shape: [3, 3])))
+        #expect(!TensorPattern.areStencils(Constant([Float](repeating: 0, count: 9), shape: [1, 1, 3, 3])))
+    }
+
     @Test func masks() {
         #expect(TensorPattern.isAdditiveMask(Constant([0, -.infinity, 0, -1e9] as [Float])))
         #expect(TensorPattern.isAdditiveMask(Constant([-1e4, 0] as [Float])))

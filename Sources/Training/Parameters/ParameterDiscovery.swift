@@ -4,7 +4,7 @@ import TensorGraph
 
 /// Decides which tensors of a model are parameters: what trains unless the user says otherwise.
 ///
-/// What the exporter states decides first: `PARAMETER` is one, `BUFFER` and `CONSTANT_TENSOR` are not, and a tensor
+/// What the exporter states decides first: `PARAMETER` is one, unless it is a table of positions that was computed, `BUFFER` and `CONSTANT_TENSOR` are not, and a tensor
 /// folded from others is one if a parameter is among them. Where nothing is stated a floating-point tensor is a
 /// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
 /// exporter's own, it stands where only weights stand or was computed from named tensors. Never: running statistics and
@@ -54,6 +54,9 @@ public struct ParameterDiscovery {
             if stated.isParameter, try holdsCopiesPerSample(tensor) {
                 return (false, "\(stated.reason), once per sample of a fixed batch; export a dynamic batch to train it")
             }
+            if stated.isParameter, try isFrozenTable(tensor, readings) {
+                return (false, "\(stated.reason), but a table of sines and cosines")
+            }
             if !stated.isParameter || !isNumber || readings.contains(where: \.role.isWeightLike) { return stated }
         }
         return try ruled(tensor, readings, main)
@@ -71,6 +74,14 @@ public struct ParameterDiscovery {
             return (false, "folded from '\(name)' (exporter: \(kind))")
         }
         return (false, "folded from constants")
+    }
+
+    /// Whether a parameter is a table of positions that was computed. The exporter does not say which parameters are frozen;
+    /// programs freeze these, and one that trained is no such table any more.
+    private func isFrozenTable(_ tensor: ImportedGraph.Initializer, _ readings: [TensorReading]) throws -> Bool {
+        guard tensor.shape.count(where: { $0 > 1 }) > 1, !isProductWeight(readings) else { return false }
+        let values = try tensor.load()
+        return TensorPattern.isSinusoidal(values) && !TensorPattern.isEvenlySpaced(values)
     }
 
     /// Whether an exporter that knew the batch size folded a parameter into one equal row for every sample.
@@ -117,13 +128,12 @@ public struct ParameterDiscovery {
         {
             return (false, "zeros in place of a bias")
         }
-        let isProductWeight = readings.contains { $0.role.isWeightLike && $0.role != .table && $0.isMoved }
-        if !isProductWeight || isMadeUp && isStandIn(main) {
+        if !isProductWeight(readings) || isMadeUp && isStandIn(main) {
             if let reason = pattern(try tensor.load(), named: tensor.name, isMadeUp, main, readings) {
                 return (false, reason)
             }
-        } else if main.role == .weight, TensorPattern.isSymmetric(try tensor.load()) {
-            return (false, "a symmetric matrix, as adjacencies and transforms are")
+        } else if main.role == .weight, let reason = constantWeight(try tensor.load()) {
+            return (false, reason)
         }
         if isWeight { return (true, description(main)) }
         return (true, "\(isMadeUp ? "tensor computed on export" : "named tensor") read by \(operatorType(main))")
@@ -172,6 +182,17 @@ public struct ParameterDiscovery {
         let moves: Set<String> = ["Transpose", "Reshape", "Cast", "Identity"]
         let source = index.producer(of: node.inputs[1 - reading.use.input], before: moves)
         return source.map { !$0.inputs.contains(where: isInput) } == true
+    }
+
+    private func isProductWeight(_ readings: [TensorReading]) -> Bool {
+        readings.contains { $0.role.isWeightLike && $0.role != .table && $0.isMoved }
+    }
+
+    /// What says that a weight was computed: values that no weight starts from or learns.
+    private func constantWeight(_ tensor: Constant) -> String? {
+        if TensorPattern.isSymmetric(tensor) { return "a symmetric matrix, as adjacencies and transforms are" }
+        if TensorPattern.isIncidence(tensor) { return "numbers among zeros, as adjacencies and filter banks are" }
+        return TensorPattern.areStencils(tensor) ? "kernels of whole numbers that add up to zero" : nil
     }
 
     private func pattern(

@@ -92,6 +92,29 @@ enum TensorPattern {
         return !isDiagonal
     }
 
+    /// Whether a matrix says which entries belong to which others and how much, as adjacencies, pooling matrices and filter
+    /// banks do: positive numbers, not only on the diagonal, and zeros, which are most.
+    static func isIncidence(_ tensor: Constant) -> Bool {
+        let shape = tensor.type.shape
+        guard shape.count == 2, shape.allSatisfy({ $0 >= 3 }), fill(of: tensor) == nil else { return false }
+        let values = elements(of: tensor)
+        guard values.allSatisfy({ $0 >= 0 }), values.count(where: { $0 == 0 }) * 2 > values.count else { return false }
+        return values.indices.contains { values[$0] != 0 && $0 / shape[1] != $0 % shape[1] }
+    }
+
+    /// Whether all kernels [outputs, inputs, ...] are whole numbers that add up to zero, as the filters of Sobel and Laplace
+    /// do.
+    static func areStencils(_ tensor: Constant) -> Bool {
+        let shape = tensor.type.shape
+        guard shape.count >= 3, areIntegers(tensor) else { return false }
+        let values = elements(of: tensor)
+        let size = shape[2...].reduce(1, *)
+        return values.contains { $0 != 0 }
+            && stride(from: 0, to: values.count, by: max(size, 1)).allSatisfy {
+                values[$0..<$0 + size].reduce(0, +) == 0
+            }
+    }
+
     /// Whether the tensor holds sines and cosines of multiples of its position along some axis, as the tables of
     /// positions do that are computed and not learned.
     ///
