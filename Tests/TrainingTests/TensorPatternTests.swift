@@ -71,6 +71,9 @@ import Testing
 
     @Test func incidences() {
         #expect(TensorPattern.isIncidence(Constant([0, 1, 0, 0, 0, 0.5, 0, 0, 2] as [Float], shape: [3, 3])))
+        let rows: [Float] = [0, 0.5, 0.5, 0, 1, 0, 0.3, 0.3, 0.4]
+        #expect(TensorPattern.isIncidence(Constant(rows, shape: [3, 3])))
+        #expect(!TensorPattern.isIncidence(Constant([0, 1, 2, 0, 1, 0, 3, 3, 4] as [Float], shape: [3, 3])))
         #expect(!TensorPattern.isIncidence(Constant((0..<12).map(Float.init), shape: [3, 4])))
         #expect(!TensorPattern.isIncidence(Constant([0, -1, 0, 0, 0, 0.5, 0, 0, 2] as [Float], shape: [3, 3])))
         #expect(!TensorPattern.isIncidence(Constant([1, 0, 0, 0, 2, 0, 0, 0, 3] as [Float], shape: [3, 3])))

@@ -93,12 +93,16 @@ enum TensorPattern {
     }
 
     /// Whether a matrix says which entries belong to which others and how much, as adjacencies, pooling matrices and filter
-    /// banks do: positive numbers, not only on the diagonal, and zeros, which are most.
+    /// banks do: positive numbers, not only on the diagonal, and many zeros.
     static func isIncidence(_ tensor: Constant) -> Bool {
         let shape = tensor.type.shape
         guard shape.count == 2, shape.allSatisfy({ $0 >= 3 }), fill(of: tensor) == nil else { return false }
         let values = elements(of: tensor)
-        guard values.allSatisfy({ $0 >= 0 }), values.count(where: { $0 == 0 }) * 2 > values.count else { return false }
+        // Weights in whole numbers, as examples have them, may hold some zeros, too.
+        let share = areIntegers(tensor) ? 2 : 4
+        guard values.allSatisfy({ $0 >= 0 }), values.count(where: { $0 == 0 }) * share > values.count else {
+            return false
+        }
         return values.indices.contains { values[$0] != 0 && $0 / shape[1] != $0 % shape[1] }
     }
 
