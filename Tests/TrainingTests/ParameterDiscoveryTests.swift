@@ -195,6 +195,29 @@ import Testing
         #expect(try reason(values) != "a table of sines and cosines")
     }
 
+    /// Weights that are standardized before they are convolved, as TorchScript folds them: reshaped, and a second time for
+    /// statistics, which a BatchNormalization in training mode does not use.
+    @Test func foldedWeightsThatAreStandardized() throws {
+        func parameters(mode: Int) throws -> Set<String> {
+            let copies = [("onnx::BatchNormalization_7", [1, 2, 9]), ("onnx::ReduceMean_9", [1, 9, 2])].map {
+                ParameterModels.tensor($0, $1, ParameterModels.irregular($1))
+            }
+            let graph = ParameterModels.graph(
+                copies + [ParameterModels.tensor("/c/Constant_output_0", [2], [1, 1])],
+                [
+                    ("ReduceMean", "", ["onnx::ReduceMean_9"], ["m"]),
+                    (
+                        "BatchNormalization", "standardize",
+                        ["onnx::BatchNormalization_7", "/c/Constant_output_0", "/c/Constant_output_0", "m", "m"], ["w"]
+                    ),
+                    ("Conv", "", ["x", "w"], ["y"]),
+                ], producer: "pytorch", attributes: ["standardize": ["training_mode": .int(mode)]])
+            return try ParameterDiscovery.findings(in: graph).parameters
+        }
+        #expect(try parameters(mode: 1) == ["onnx::BatchNormalization_7"])
+        #expect(try parameters(mode: 0) == [])
+    }
+
     /// Pegasus and MAE keep their positions as parameters that want no gradient, which exporters do not tell.
     @Test func statedTablesOfPositionsAreFrozen() throws {
         func isParameter(_ values: [Float], _ type: String) throws -> Bool {

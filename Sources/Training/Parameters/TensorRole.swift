@@ -63,7 +63,7 @@ extension GraphIndex {
             if let role = fixed, !role.isDifferentiable || !isFreeOfData(node) {
                 readings.append(TensorReading(use: use, role: role, isMoved: isMoved))
             } else if isFreeOfData(node) {
-                if fixed == .weight, use.input == 1, isMoved {
+                if isMoved, fixed == .weight && use.input == 1 || Self.isStandardized(use.input, by: node) {
                     products.append(TensorReading(use: use, role: .weight, isMoved: true))
                 }
                 let stays = isMoved && Self.moves.contains(node.operatorType)
@@ -76,6 +76,13 @@ extension GraphIndex {
         }
         // A layer applied to constants, such as the network of a table of positions, has weights all the same.
         return readings.contains(where: \.role.isDifferentiable) ? readings + products : readings
+    }
+
+    /// Whether a node normalizes a weight by the weight's own mean and variance (weight standardization, Qiao et al. 2019).
+    /// Asked of nodes that no data reach.
+    private static func isStandardized(_ input: Int, by node: ImportedNode) -> Bool {
+        guard input == 0, node.operatorType == "BatchNormalization" else { return false }
+        return if case .int(1)? = node.attributes["training_mode"] { true } else { false }
     }
 
     /// Operators whose output has the input's elements.
