@@ -81,6 +81,35 @@ import Testing
         #expect(try transposed("w", [1, 2, 2, 1], readers: ("/MatMul", "/MatMul_1")).isEmpty)
     }
 
+    /// kernel / (u · matrix v) by `kernel`, whose elements the other tensor has as a matrix, and by another equal kernel.
+    private func normalized(_ matrix: [Float], another: Bool = false) throws -> RepairedGraph {
+        let kernel: [Float] = [1, 2, 3, 4, 5, 6]
+        let names = ["a.kernel"] + (another ? ["a.another"] : [])
+        return try TieRepair.repaired(
+            ParameterModels.graph(
+                names.map { ParameterModels.tensor($0, [2, 1, 3], kernel) } + [
+                    ParameterModels.tensor("onnx::MatMul_9", [2, 3], matrix),
+                    ParameterModels.tensor("a.kernel_v", [3], [0.6, 0, 0.8]),
+                    ParameterModels.tensor("a.kernel_u", [2], [0.6, 0.8]),
+                ],
+                [
+                    ("MatMul", "/MatMul", ["onnx::MatMul_9", "a.kernel_v"], ["mv"]),
+                    ("MatMul", "/MatMul_1", ["a.kernel_u", "mv"], ["s"]), ("Div", "/Div", ["a.kernel", "s"], ["w"]),
+                    ("Conv", "/a/Conv", ["x", "w"], ["h"]), ("Conv", "/a/Conv_1", ["h", names.last!], ["y"]),
+                ], producer: "pytorch"))
+    }
+
+    @Test func reshapedWeightsAreTied() throws {
+        let repaired = try normalized([1, 2, 3, 4, 5, 6])
+        #expect(repaired.notes == ["tied 'onnx::MatMul_9' to 'a.kernel', of which it is a copy"])
+        #expect(repaired.graph.nodes[..<2].map(\.operatorType) == ["Constant", "Reshape"])
+        let edits = try repaired.edits(values: ["a.kernel": [6, 5, 4, 3, 2, 1]])
+        #expect(try edits.values["onnx::MatMul_9"]?.load() == [6, 5, 4, 3, 2, 1])
+        #expect(try normalized([1, 2, 3, 4, 5, 7]).notes.isEmpty)
+        #expect(try normalized([1, 4, 2, 5, 3, 6]).notes.isEmpty)
+        #expect(try normalized([1, 2, 3, 4, 5, 6], another: true).notes.isEmpty)
+    }
+
     @Test func filledTensorsAreNotTied() throws {
         let zeros = [Float](repeating: 0, count: 6)
         let repaired = try repaired(

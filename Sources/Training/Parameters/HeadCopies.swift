@@ -2,11 +2,11 @@ import ONNXFormat
 import Operators
 import TensorGraph
 
-/// A second copy of an embedding table that the file keeps for the head.
+/// A second copy of an embedding table that the file keeps for the head, or of a weight in another shape.
 struct HeadCopy: Sendable {
     var name: String
     var table: String
-    /// [rows, columns] of the table.
+    /// The table's shape, [rows, columns] if the copy is transposed.
     var shape: [Int]
     /// Whether the copy has the table's columns as rows.
     var isTransposed: Bool
@@ -47,6 +47,9 @@ struct HeadCopy: Sendable {
 /// is not filled with one number. If the exporter says what the copy was folded from, that must be the table; then the
 /// table may be any parameter, such as an encoder's weight that its decoder shares. So it may where TorchScript folded
 /// the transpose of a tensor that the same module, or one around or inside it, reads under its own name.
+///
+/// In the same way a weight is tied to what was folded from it by a change of shape, as spectral normalization reads a
+/// kernel as a matrix, if it is the only tensor with these elements.
 struct HeadCopies {
     private(set) var graph: ImportedGraph
     private(set) var copies: [HeadCopy] = []
@@ -57,7 +60,6 @@ struct HeadCopies {
         self.graph = graph
         index = GraphIndex(graph)
         let heads = graph.initializers.compactMap { tensor in head(tensor).map { (tensor, $0) } }
-        guard !heads.isEmpty else { return }
         let scopes = ModuleScopes(graph)
         for table in graph.initializers where table.shape.count == 2 && table.dataType.isTrainable {
             let isTable = isTable(table)
@@ -87,7 +89,29 @@ struct HeadCopies {
                 if !isAmbiguous, Self.equal(try head.load(), to: values, copy) { copies.append(copy) }
             }
         }
+        for tensor in graph.initializers where !copies.contains(where: { $0.name == tensor.name }) {
+            if let copy = try reshaped(tensor, scopes) { copies.append(copy) }
+        }
         for copy in copies.reversed() { tie(copy) }
+    }
+
+    /// What a tensor was folded from if only its shape was changed.
+    private func reshaped(_ tensor: ImportedGraph.Initializer, _ scopes: ModuleScopes) throws -> HeadCopy? {
+        let count = tensor.shape.reduce(1, *)
+        guard count > 1, tensor.dataType.isTrainable, TensorName.isMadeUp(tensor.name),
+            !index.uses(of: tensor.name).isEmpty, !index.captured.contains(tensor.name)
+        else { return nil }
+        let sources = graph.initializers.filter { source in
+            source.dataType == tensor.dataType && source.shape != tensor.shape && source.shape.reduce(1, *) == count
+                && !TensorName.isMadeUp(source.name) && !index.uses(of: source.name).isEmpty
+                && (statedSources(tensor) == [source.name] || isFoldedBeside(source, tensor, scopes))
+        }
+        guard !sources.isEmpty else { return nil }
+        let values = try tensor.load()
+        guard TensorPattern.fill(of: values) == nil else { return nil }
+        let equal = try sources.filter { try values.isIdentical(to: Constant(viewing: $0.load(), as: values.type)) }
+        guard equal.count == 1 else { return nil }
+        return HeadCopy(name: tensor.name, table: equal[0].name, shape: equal[0].shape, isTransposed: false)
     }
 
     private func isTable(_ tensor: ImportedGraph.Initializer) -> Bool {
@@ -160,13 +184,30 @@ struct HeadCopies {
     }
 
     private mutating func tie(_ copy: HeadCopy) {
+        let shape = graph.initializers.first { $0.name == copy.name }!.shape
         graph.initializers.removeAll { $0.name == copy.name }
-        let reader = index.node(index.sites(of: copy.name)[0].use)
-        graph.nodes.insert(
+        let opset = index.node(index.sites(of: copy.name)[0].use).opsetVersion
+        let name = "\(copy.name) from \(copy.table)"
+        func node(
+            _ type: String, _ inputs: [String], _ output: String, _ attributes: [String: AttributeValue] = [:]
+        ) -> ImportedNode {
             ImportedNode(
-                name: "\(copy.name) from \(copy.table)", operatorType: copy.isTransposed ? "Transpose" : "Identity",
-                opsetVersion: reader.opsetVersion, inputs: [copy.table], outputs: [copy.name],
-                attributes: copy.isTransposed ? ["perm": .ints([1, 0])] : [:]),
-            at: 0)
+                name: name, operatorType: type, opsetVersion: opset, inputs: inputs, outputs: [output],
+                attributes: attributes)
+        }
+        let nodes =
+            if copy.isTransposed {
+                [node("Transpose", [copy.table], copy.name, ["perm": .ints([1, 0])])]
+            } else if shape == copy.shape {
+                [node("Identity", [copy.table], copy.name)]
+            } else {
+                [
+                    node(
+                        "Constant", [], name + ": shape",
+                        ["value": .tensor(Constant(shape.map(Int64.init)), originalType: .int64)]),
+                    node("Reshape", [copy.table, name + ": shape"], copy.name),
+                ]
+            }
+        graph.nodes.insert(contentsOf: nodes, at: 0)
     }
 }
