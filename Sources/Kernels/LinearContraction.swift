@@ -11,14 +11,17 @@ private struct ContractionPartition {
         let operations = Double(batch * positions) * Double(d) * Double(p)
         parts = isNarrow ? min(4 * workers, batch) : operations < 1e5 ? 1 : max(1, min(workers, max(d, p) / 8))
     }
+
+    /// Columns of x and g together that one part copies.
+    func columns(d: Int, p: Int) -> Int { isNarrow ? d + p : min(d, p) + (max(d, p) + parts - 1) / parts }
 }
 
 /// Scratch elements of `linearWeightedContraction` for a pool of `workers` threads.
 public func linearWeightedContractionScratchCount(batch: Int, positions: Int, d: Int, p: Int, workers: Int) -> Int {
     let partition = ContractionPartition(batch: batch, positions: positions, d: d, p: p, workers: workers)
     let rows = min(contractionRows, batch * positions)
-    return partition.isNarrow
-        ? workers * rows * (d + p) + partition.parts * d * p : partition.parts * rows * (d + p)
+    let copied = rows * partition.columns(d: d, p: p)
+    return partition.isNarrow ? workers * copied + partition.parts * d * p : partition.parts * copied
 }
 
 /// dw = (dw if `accumulate`) + sum_b factors[b] x_b^T g_b for x:[B,T,d], g:[B,T,p]; dw is [d,p], or [p,d] if `transposed`.
@@ -61,7 +64,7 @@ public func linearWeightedContraction(
             samples: 0..<active.count,
             rows: isWide ? 0..<whole.m : evenPart(index, of: partition.parts, count: whole.m),
             columns: isWide ? evenPart(index, of: partition.parts, count: whole.n) : 0..<whole.n,
-            into: dw, accumulate: accumulate, scratch: scratch + index * rows * (d + p))
+            into: dw, accumulate: accumulate, scratch: scratch + index * rows * partition.columns(d: d, p: p))
     }
 }
 
