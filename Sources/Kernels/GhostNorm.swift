@@ -113,7 +113,7 @@ enum GhostNorm {
         scratch: UnsafeMutablePointer<Float>, instantiated: UnsafeMutablePointer<Float>
     ) -> Double {
         let (sum, bound) = byGrams(x, g, positions: positions, one: includeBias ? 1 : 0, scratch: scratch)
-        if sum > 0, sum >= trusted(positions: positions) * bound * bound, sum.isFinite { return sum }
+        if sum > 0, isTrusted(sum, bound, positions: positions), sum.isFinite { return sum }
         // Without a gradient, as in padding samples, there is nothing to instantiate.
         if sum == 0, g.isZero(positions: positions) { return 0 }
         return byInstantiation(x, g, positions: positions, includeBias: includeBias, buffer: instantiated)
@@ -164,7 +164,17 @@ enum GhostNorm {
             sum += sumOfSquares(buffer, rows.count * g.features)
         }
         let bound = x.productOfNorms(g, positions: positions)
-        guard sum < trusted(positions: positions) * bound * bound else { return sum }
+        return widened(sum, bound, positions: positions)
+    }
+
+    /// Whether a squared norm from Grams has not cancelled; `bound` is sum_t ||x_t|| ||g_t||.
+    static func isTrusted(_ sum: Double, _ bound: Double, positions: Int) -> Bool {
+        sum >= trusted(positions: positions) * bound * bound
+    }
+
+    /// An instantiated squared norm, with what it may be wrong by where the gradient has cancelled.
+    static func widened(_ sum: Double, _ bound: Double, positions: Int) -> Double {
+        if !(sum < trusted(positions: positions) * bound * bound) { return sum }
         let longest = sum.squareRoot() + rounding * bound
         return longest * longest
     }

@@ -221,13 +221,13 @@ public final class TrainingSession {
         let fitted = try model.trainable(
             trainable, for: example, request.inputs, dropout: .drawn(seed: request.privacy.seed))
         let expected = Int(options.mechanism.expectedBatchSize.rounded(.up))
-        let batchSize = try PhysicalBatch.size(
+        let physicalBatch = try PhysicalBatch(
             wished: request.physicalBatchSize, expectedBatchSize: expected, memoryLimit: request.memoryBytes,
             rememberedBytes: PhysicalBatch.rememberedBytes(options.mechanism, parameters: parameters), model: fitted,
             loss: request.loss, clipping: options.clipping, data: example, pool: pool)
         let made = try Trainer(
-            fitted, loss: request.loss, options: options, data: example, physicalBatchSize: batchSize,
-            parameters: parameters, generator: generator, pool: pool, record: record)
+            fitted, loss: request.loss, options: options, data: example, physicalBatchSize: physicalBatch.rows,
+            saving: physicalBatch.saving, parameters: parameters, generator: generator, pool: pool, record: record)
         try record?.restore(made)
         trainer = made
         shapes = Self.shapes(example)

@@ -162,7 +162,7 @@ extension GraphBuilder {
 
 extension Graph {
     /// The nodes that read each value, as far as `value` depends on them.
-    fileprivate func readers(before value: ValueID) -> [ValueID: [Node]] {
+    func readers(before value: ValueID) -> [ValueID: [Node]] {
         var isNeeded = [Bool](repeating: false, count: values.count)
         isNeeded[value.index] = true
         var readers: [ValueID: [Node]] = [:]

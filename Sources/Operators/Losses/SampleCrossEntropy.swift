@@ -105,6 +105,6 @@ struct SampleCrossEntropyGradient: ExecutableOperation {
 }
 
 /// How many of a sample's targets are not ignored.
-private func countedPositions(_ targets: UnsafePointer<Int64>, _ positions: Int) -> Int {
+func countedPositions(_ targets: UnsafePointer<Int64>, _ positions: Int) -> Int {
     (0..<positions).count { targets[$0] != SampleCrossEntropy.ignoredTarget }
 }

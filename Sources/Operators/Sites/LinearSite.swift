@@ -102,22 +102,22 @@ extension LinearSite {
     public func pulledBack(through operation: any Operation, inputShape: [Int], in builder: inout GraphBuilder)
         throws(GraphError) -> (any Site)?
     {
-        switch operation {
-        case is View:
-            return LinearSite(x: x, g: g, isTransposed: isTransposed, gradientShape: inputShape, in: builder)
-        case let operation as Transposition:
-            // Axes of one entry may stand anywhere; the order of the others says what happens to the matrix.
-            let order = operation.permutation.filter { inputShape[$0] != 1 }
-            if order == order.sorted() {
-                return LinearSite(x: x, g: g, isTransposed: isTransposed, gradientShape: inputShape, in: builder)
-            }
-            let split = order.firstIndex(of: order.min()!)!
-            guard order[split...] + order[..<split] == ArraySlice(order.sorted()),
-                order[..<split].map({ inputShape[$0] }).elementCount == rows
-            else { return nil }
-            return LinearSite(x: x, g: g, isTransposed: !isTransposed, gradientShape: inputShape, in: builder)
-        default:
-            return nil
-        }
+        guard let isFlipped = Self.isFlipped(by: operation, inputShape: inputShape, rows: rows) else { return nil }
+        return LinearSite(x: x, g: g, isTransposed: isTransposed != isFlipped, gradientShape: inputShape, in: builder)
+    }
+
+    /// Whether an operation transposes a matrix of `rows` rows, given the shape in which the matrix enters it; nil if it
+    /// does anything else than transposing it or giving it another shape.
+    static func isFlipped(by operation: any Operation, inputShape: [Int], rows: Int) -> Bool? {
+        if operation is View { return false }
+        guard let operation = operation as? Transposition else { return nil }
+        // Axes of one entry may stand anywhere; the order of the others says what happens to the matrix.
+        let order = operation.permutation.filter { inputShape[$0] != 1 }
+        if order == order.sorted() { return false }
+        let split = order.firstIndex(of: order.min()!)!
+        let isTransposition =
+            order[split...] + order[..<split] == ArraySlice(order.sorted())
+            && order[..<split].map({ inputShape[$0] }).elementCount == rows
+        return isTransposition ? true : nil
     }
 }

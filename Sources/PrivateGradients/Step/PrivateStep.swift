@@ -48,23 +48,36 @@ public struct PrivateStep: Sendable {
     public let rules: [Rule]
     /// Trainable parameters that the loss does not depend on; their gradient is zero.
     public let unreached: [String]
+    /// What of the wished savings of memory the step makes.
+    public let saving: MemorySaving
 
     /// - Parameters:
     ///   - builder: holds the forward graph with its loss.
     ///   - loss: one loss per row, [B * rowsPerSample].
     ///   - rowsPerSample: consecutive rows that form one sample.
+    ///   - wishes: how to save memory, where the model allows it.
     /// - Throws: `GraphError` `mixesSamples` naming the node at which samples meet, `unsupported` for a node without a
     ///   gradient or per-sample rule, `invalid` if nothing trainable reaches the loss.
-    public init(_ builder: GraphBuilder, loss rowLosses: ValueID, options: ClippingOptions, rowsPerSample: Int = 1)
-        throws(GraphError)
-    {
+    public init(
+        _ builder: GraphBuilder, loss modelLosses: ValueID, options: ClippingOptions, rowsPerSample: Int = 1,
+        saving wishes: MemorySaving = MemorySaving()
+    ) throws(GraphError) {
         var builder = builder
+        var rowLosses = modelLosses
+        var saving = MemorySaving()
         try Self.checkIndependence(of: rowLosses, in: builder)
         let rowCount = builder.batchSize
         precondition(rowCount % rowsPerSample == 0, "the rows of the last sample are not complete")
         let batchSize = rowCount / rowsPerSample
         precondition(builder.type(of: rowLosses) == TensorType(.float32, [rowCount]), "a loss has one entry per row")
         try builder.fuseAttention(before: rowLosses)
+        if let block = wishes.headBlock, options.mode.contractsTheBook,
+            let losses = try builder.computeHeadInBlocks(
+                of: rowLosses, rowsPerSample: rowsPerSample, tellsNorms: options.mode != .nonPrivate, block: block)
+        {
+            rowLosses = losses
+            saving.headBlock = block
+        }
         let forwardNodeCount = builder.graph.nodes.count
         builder.followsBatch = false
         builder.origin = Origin(operatorType: "private step", name: "")
@@ -151,6 +164,7 @@ public struct PrivateStep: Sendable {
         function = options.function
         self.rules = rules
         self.unreached = unreached
+        self.saving = saving
     }
 
     /// The clip factors, by group, of a sample's gradient that is at hand as a whole.

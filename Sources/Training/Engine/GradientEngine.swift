@@ -41,19 +41,21 @@ public final class GradientEngine {
     private let isClipping: Bool
     private let pool: ThreadPool
 
-    /// - Parameter batchSize: rows computed at once.
+    /// - Parameters:
+    ///   - batchSize: rows computed at once.
+    ///   - saving: what is computed anew to save memory, where the model allows it; see `PhysicalBatch`.
     /// - Throws: `GraphError` if the model mixes samples, lacks a gradient or a per-sample rule; `ExecutionError` if
     ///   memory is refused.
     public init(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet,
-        batchSize: Int, parameters: ParameterMemory, pool: ThreadPool
+        batchSize: Int, saving: MemorySaving = MemorySaving(), parameters: ParameterMemory, pool: ThreadPool
     ) throws {
         let sums = SumMemory(parameters)
         self.sums = sums
         let arena = Arena()
         makePlan = { shape in
             try StepPlan(
-                model, loss: loss, clipping: clipping, data: data, shape: shape, parameters: parameters,
+                model, loss: loss, clipping: clipping, data: data, shape: shape, saving: saving, parameters: parameters,
                 sums: sums.buffers, arena: arena, pool: pool)
         }
         shapes = BatchShapes(data, rows: batchSize, isFixed: model.sizes.fixedBatchSize != nil)
@@ -66,7 +68,7 @@ public final class GradientEngine {
             ) { shape in
                 try StepPlan(
                     model, loss: loss, clipping: ClippingOptions(mode: .nonPrivate), data: rows, shape: shape,
-                    parameters: parameters, sums: [:], arena: arena, pool: pool)
+                    saving: saving, parameters: parameters, sums: [:], arena: arena, pool: pool)
             }
         } else {
             large = nil
@@ -80,12 +82,13 @@ public final class GradientEngine {
 
     /// The step's graph for a shape of batches, without memory for it.
     static func step(
-        _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, shape: BatchShape
+        _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, shape: BatchShape,
+        saving: MemorySaving
     ) throws -> PrivateStep {
         let targetShape = loss.targetType == nil ? nil : data.targetKey.map { data[$0].rowShape }
         let graph = try loss.append(to: try model.specialized(batchSize: shape.rows), targetShape: targetShape)
         return try PrivateStep(
-            graph.builder, loss: graph.loss, options: clipping, rowsPerSample: shape.rowsPerSample)
+            graph.builder, loss: graph.loss, options: clipping, rowsPerSample: shape.rowsPerSample, saving: saving)
     }
 
     /// The sum for one parameter, which noise may be added to in place.

@@ -12,9 +12,10 @@ struct StepPlan {
     /// - Throws: what building the step's graph throws; `ExecutionError` if memory is refused.
     init(
         _ model: TrainableModel, loss: LossSpecification, clipping: ClippingOptions, data: DataSet, shape: BatchShape,
-        parameters: ParameterMemory, sums: [String: UnsafeMutableBufferPointer<Float>], arena: Arena, pool: ThreadPool
+        saving: MemorySaving, parameters: ParameterMemory, sums: [String: UnsafeMutableBufferPointer<Float>],
+        arena: Arena, pool: ThreadPool
     ) throws {
-        step = try GradientEngine.step(model, loss: loss, clipping: clipping, data: data, shape: shape)
+        step = try GradientEngine.step(model, loss: loss, clipping: clipping, data: data, shape: shape, saving: saving)
         let outputs = sums.map { (PrivateStep.sum(of: $0.key), $0.value) }
         plan = try Plan(
             step.graph, parameters: parameters, sums: Dictionary(uniqueKeysWithValues: outputs), arena: arena,

@@ -1,7 +1,7 @@
 public import Execution
 public import Kernels
 import PrivacyAccounting
-import PrivateGradients
+public import PrivateGradients
 import TensorGraph
 
 /// Trains a model by DP-SGD (Abadi et al. 2016): random samples, clipped per-sample gradients, Gaussian noise.
@@ -57,18 +57,19 @@ public final class Trainer {
 
     /// - Parameters:
     ///   - physicalBatchSize: rows computed at once; see `PhysicalBatch`.
+    ///   - saving: what is computed anew to save memory; see `PhysicalBatch`.
     ///   - generator: source of sampling and noise; private only if it says so. One that was used before, or that a seed
     ///     repeats, must not be used again for steps that are taken again.
     ///   - record: where every step is charged before its noise is drawn; nil to keep no account.
     /// - Throws: what `GradientEngine.init` throws; `DataError` if correlated noise cannot be remembered exactly.
     public init(
         _ model: TrainableModel, loss: LossSpecification, options: TrainingOptions, data: DataSet,
-        physicalBatchSize: Int, parameters: ParameterMemory, generator: any RandomGenerator, pool: ThreadPool,
-        record: TrainingRecord? = nil
+        physicalBatchSize: Int, saving: MemorySaving = MemorySaving(), parameters: ParameterMemory,
+        generator: any RandomGenerator, pool: ThreadPool, record: TrainingRecord? = nil
     ) throws {
         engine = try GradientEngine(
             model, loss: loss, clipping: options.clipping, data: data, batchSize: physicalBatchSize,
-            parameters: parameters, pool: pool)
+            saving: saving, parameters: parameters, pool: pool)
         self.options = options
         self.data = data
         self.pool = pool

@@ -31,12 +31,12 @@ public struct GradientVerifier {
         self.data = data
         rows = Array(0..<min(samples, data.sampleCount))
         let parameters = try model.makeParameters()
-        let batchSize = try PhysicalBatch.size(
+        let batch = try PhysicalBatch(
             wished: physicalBatchSize, expectedBatchSize: rows.count, memoryLimit: memoryLimit, model: model,
-            loss: loss,
-            clipping: clipping, data: data, pool: pool)
+            loss: loss, clipping: clipping, data: data, pool: pool)
         engine = try GradientEngine(
-            model, loss: loss, clipping: clipping, data: data, batchSize: batchSize, parameters: parameters, pool: pool)
+            model, loss: loss, clipping: clipping, data: data, batchSize: batch.rows, saving: batch.saving,
+            parameters: parameters, pool: pool)
         single = try SingleSampleGradients(model, loss: loss, data: data, parameters: parameters, pool: pool)
     }
 

@@ -32,12 +32,12 @@ struct GradientsCommand: ParsableCommand {
             let clipping = try self.clipping.options(for: names)
             let trainable = try loaded.trainable(names, for: set, model.inputOptions)
             try loaded.refuseToOverwrite(output)
-            let batchSize = try PhysicalBatch.size(
+            let batch = try PhysicalBatch(
                 wished: resources.physicalBatchSize, expectedBatchSize: set.sampleCount,
                 memoryLimit: resources.memoryBytes,
                 model: trainable, loss: loss, clipping: clipping, data: set, pool: pool)
             let engine = try GradientEngine(
-                trainable, loss: loss, clipping: clipping, data: set, batchSize: batchSize,
+                trainable, loss: loss, clipping: clipping, data: set, batchSize: batch.rows, saving: batch.saving,
                 parameters: trainable.makeParameters(), pool: pool)
             let samples = try engine.accumulate(Array(0..<set.sampleCount))
             let left = samples.count { !$0.loss.isFinite || $0.norm?.isFinite == false }

@@ -10,7 +10,7 @@ struct TrainingSetup {
     let loss: LossSpecification
     let data: DataSet
     var options: TrainingOptions
-    let physicalBatchSize: Int
+    let physicalBatch: PhysicalBatch
     let parameters: ParameterMemory
     let pool: ThreadPool
 
@@ -39,7 +39,7 @@ struct TrainingSetup {
             weightDecay: optimization.weightDecay, schedule: optimization.request.learningRates(steps: mechanism.steps),
             averageDecay: optimization.ema, noiseFloor: optimization.request.noiseFloor)
         parameters = try trainable.makeParameters()
-        physicalBatchSize = try PhysicalBatch.size(
+        physicalBatch = try PhysicalBatch(
             wished: resources.physicalBatchSize,
             expectedBatchSize: privacy.request.expectedBatchSize(samples: self.data.sampleCount),
             memoryLimit: resources.memoryBytes,
@@ -49,7 +49,7 @@ struct TrainingSetup {
 
     func makeTrainer(_ generator: any RandomGenerator, record: TrainingRecord? = nil) throws -> Trainer {
         try Trainer(
-            trainable, loss: loss, options: options, data: data, physicalBatchSize: physicalBatchSize,
-            parameters: parameters, generator: generator, pool: pool, record: record)
+            trainable, loss: loss, options: options, data: data, physicalBatchSize: physicalBatch.rows,
+            saving: physicalBatch.saving, parameters: parameters, generator: generator, pool: pool, record: record)
     }
 }

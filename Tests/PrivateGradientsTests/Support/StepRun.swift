@@ -15,11 +15,11 @@ struct StepRunner {
     /// - Parameter batch: rows, of which `rowsPerSample` form a sample.
     init(
         _ model: PrivateModel, _ options: ClippingOptions, parameters: [String: Constant], batch: Int,
-        rowsPerSample: Int = 1, threads: Int = 2
+        rowsPerSample: Int = 1, saving: MemorySaving = MemorySaving(), threads: Int = 2
     ) throws {
         let forward = try model.forward(batch: batch)
         step = try PrivateStep(
-            forward.builder, loss: forward.loss, options: options, rowsPerSample: rowsPerSample)
+            forward.builder, loss: forward.loss, options: options, rowsPerSample: rowsPerSample, saving: saving)
         try step.graph.checkWellFormed()
         let memory = ParameterMemory(model.parameters.map { ($0.name, parameters[$0.name]!) })
         sums = SumBuffers(step.graph)
