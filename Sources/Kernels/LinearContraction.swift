@@ -1,5 +1,7 @@
 /// Rows that are scaled and multiplied at a time.
 private let contractionRows = 512
+/// The least number of rows at a time where both sides are copied.
+private let copiedRows = 128
 
 /// How the contraction is cut: the wider of the two sides by columns, or, if both are narrow, the samples.
 private struct ContractionPartition {
@@ -13,14 +15,19 @@ private struct ContractionPartition {
     }
 
     /// Columns of x and g together that one part copies.
-    func columns(d: Int, p: Int) -> Int { isNarrow ? d + p : min(d, p) + (max(d, p) + parts - 1) / parts }
+    private func columns(d: Int, p: Int) -> Int { isNarrow ? d + p : min(d, p) + (max(d, p) + parts - 1) / parts }
+
+    /// Elements of one part's copies: the side that is scaled, or both sides with fewer rows at a time.
+    func copyCount(rows: Int, d: Int, p: Int) -> Int {
+        max(rows * min(d, p), min(rows, copiedRows) * columns(d: d, p: p))
+    }
 }
 
 /// Scratch elements of `linearWeightedContraction` for a pool of `workers` threads.
 public func linearWeightedContractionScratchCount(batch: Int, positions: Int, d: Int, p: Int, workers: Int) -> Int {
     let partition = ContractionPartition(batch: batch, positions: positions, d: d, p: p, workers: workers)
     let rows = min(contractionRows, batch * positions)
-    let copied = rows * partition.columns(d: d, p: p)
+    let copied = partition.copyCount(rows: rows, d: d, p: p)
     return partition.isNarrow ? workers * copied + partition.parts * d * p : partition.parts * copied
 }
 
@@ -42,17 +49,18 @@ public func linearWeightedContraction(
     }
     let partition = ContractionPartition(batch: batch, positions: positions, d: d, p: p, workers: pool.threadCount)
     let rows = min(contractionRows, batch * positions)
+    let copied = partition.copyCount(rows: rows, d: d, p: p)
     let whole = Contraction(
         a: transposed ? g : x, m: transposed ? p : d, b: transposed ? x : g, n: transposed ? d : p,
         sampleLength: positions,
-        factors: factors, active: active, isCompact: active.count == batch, rowLimit: rows)
+        factors: factors, active: active, isCompact: active.last == active.count - 1, rowLimit: rows, copyLimit: copied)
     if partition.isNarrow {
-        let partial = scratch + pool.threadCount * rows * (d + p)
+        let partial = scratch + pool.threadCount * copied
         let parts = min(partition.parts, active.count)
         pool.forEach(parts) { index, worker in
             whole.run(
                 samples: evenPart(index, of: parts, count: active.count), rows: 0..<whole.m, columns: 0..<whole.n,
-                into: partial + index * d * p, accumulate: false, scratch: scratch + worker * rows * (d + p))
+                into: partial + index * d * p, accumulate: false, scratch: scratch + worker * copied)
         }
         if !accumulate { dw.update(repeating: 0, count: d * p) }
         addPartials(partial, parts: parts, count: d * p, into: dw, pool: pool)
@@ -64,7 +72,7 @@ public func linearWeightedContraction(
             samples: 0..<active.count,
             rows: isWide ? 0..<whole.m : evenPart(index, of: partition.parts, count: whole.m),
             columns: isWide ? evenPart(index, of: partition.parts, count: whole.n) : 0..<whole.n,
-            into: dw, accumulate: accumulate, scratch: scratch + index * rows * partition.columns(d: d, p: p))
+            into: dw, accumulate: accumulate, scratch: scratch + index * copied)
     }
 }
 
@@ -77,9 +85,11 @@ private struct Contraction {
     let sampleLength: Int
     let factors: UnsafePointer<Float>?
     let active: [Int]
-    /// No sample is left out, so a side that is not scaled can be used where it lies.
+    /// Only the last samples are left out, as padding is, so a side that is not scaled can be used where it lies.
     let isCompact: Bool
     let rowLimit: Int
+    /// Elements of scratch memory.
+    let copyLimit: Int
 
     /// One block of out, from some of the active samples.
     func run(
@@ -99,14 +109,16 @@ private struct Contraction {
         }
         // The side with fewer columns in this block is the cheaper one to scale.
         let scalesB = columns.count <= rows.count
+        let copiesA = !isCompact || !scalesB
+        let copiesB = !isCompact || scalesB
+        let copiedColumns = (copiesA ? rows.count : 0) + (copiesB ? columns.count : 0)
+        let step = min(rowLimit, copyLimit / copiedColumns)
         let copyOfA = scratch
-        let copyOfB = scratch + rowLimit * rows.count
+        let copyOfB = copiesA ? scratch + step * rows.count : scratch
         var isFirst = !accumulate
         let end = samples.upperBound * sampleLength
-        for first in stride(from: samples.lowerBound * sampleLength, to: end, by: rowLimit) {
-            let positions = first..<min(end, first + rowLimit)
-            let copiesA = !isCompact || !scalesB
-            let copiesB = !isCompact || scalesB
+        for first in stride(from: samples.lowerBound * sampleLength, to: end, by: step) {
+            let positions = first..<min(end, first + step)
             if copiesA { gather(a, m, positions, rows, scaled: !scalesB, into: copyOfA) }
             if copiesB { gather(b, n, positions, columns, scaled: scalesB, into: copyOfB) }
             serialGemm(

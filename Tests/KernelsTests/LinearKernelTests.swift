@@ -87,11 +87,19 @@ import Testing
         let exactInput = (random.floats(batch * positions * d), random.floats(batch * positions * p))
         let exact = gradients(exactInput.0, exactInput.1, batch, positions, d, p)
         let start = random.floats(d * p)
-        for kind in 0..<3 {
+        for kind in 0..<4 {
             var (x, g) = exactInput
             var factors = kind == 0 ? [Float](repeating: 1, count: batch) : random.floats(batch)
             if kind == 2 {
                 for sample in stride(from: 0, to: batch, by: 3) {
+                    factors[sample] = 0
+                    x[sample * positions * d] = .nan
+                    g[(sample + 1) * positions * p - 1] = -.infinity
+                }
+            }
+            if kind == 3 {
+                // Samples at the end, as padding is.
+                for sample in (batch + 1) / 2..<batch {
                     factors[sample] = 0
                     x[sample * positions * d] = .nan
                     g[(sample + 1) * positions * p - 1] = -.infinity
