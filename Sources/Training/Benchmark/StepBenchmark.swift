@@ -62,23 +62,31 @@ public final class StepBenchmark {
         predictedPeakBytes = trainer.engine.peakBytes + 2 * floats * MemoryLayout<Float>.size
     }
 
-    /// Runs a few whole steps, then `steps` physical batches that are timed.
+    /// Runs a few whole steps, then `steps` whole ones and as many physical batches without their update, in turns.
     ///
     /// Noise is drawn and the weights are moved once per logical batch, so that a physical batch bears a share of both.
     /// - Throws: what a step throws.
     public func measure(steps: Int, logicalBatchSize: Int) throws -> Timing {
         let clock = ContinuousClock()
-        let whole = try (0..<3).map { _ in try clock.measure { _ = try trainer.step() } / .seconds(1) }
-        let gradients = try (0..<steps).map { _ in
+        for _ in 0..<3 { _ = try trainer.step() }
+        var whole: [Double] = []
+        var gradients: [Double] = []
+        for _ in 0..<steps {
+            whole.append(try clock.measure { _ = try trainer.step() } / .seconds(1))
             trainer.engine.reset()
-            return try clock.measure { _ = try trainer.engine.accumulate(rows) } / .seconds(1)
+            gradients.append(try clock.measure { _ = try trainer.engine.accumulate(rows) } / .seconds(1))
         }
-        let update = max(whole.min()! - gradients.min()!, 0)
+        let update = max(Self.median(whole) - Self.median(gradients), 0)
         let share = update * Double(batchSize) / Double(max(logicalBatchSize, batchSize))
         let resident = Self.residentBytes("VmHWM")
         return Timing(
-            steps: gradients.map { $0 + share }, update: update, peakBytes: max(resident - residentBefore, 0),
-            residentPeakBytes: resident)
+            steps: logicalBatchSize > batchSize ? gradients.map { $0 + share } : whole, update: update,
+            peakBytes: max(resident - residentBefore, 0), residentPeakBytes: resident)
+    }
+
+    private static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 
     /// Floating-point operations per second that a large matrix product reaches on this machine now: what a step could
