@@ -78,6 +78,13 @@ struct PositionMatrix {
         }
     }
 
+    /// ||x_t||^2 of one position, in double precision.
+    func square(at position: Int) -> Double {
+        let start = at(position)
+        if !isFeatureMajor { return sumOfSquares(start, features) }
+        return (0..<features).reduce(0) { $0 + Double(start[$1 * stride]) * Double(start[$1 * stride]) }
+    }
+
     func isZero(positions: Int) -> Bool {
         let rows = isFeatureMajor ? features : positions
         let columns = isFeatureMajor ? positions : features
@@ -112,40 +119,69 @@ enum GhostNorm {
         _ x: PositionMatrix, _ g: PositionMatrix, positions: Int, includeBias: Bool,
         scratch: UnsafeMutablePointer<Float>, instantiated: UnsafeMutablePointer<Float>
     ) -> Double {
-        let (sum, bound) = byGrams(x, g, positions: positions, one: includeBias ? 1 : 0, scratch: scratch)
-        if sum > 0, isTrusted(sum, bound, positions: positions), sum.isFinite { return sum }
+        let grams = byGrams(x, g, positions: positions, one: includeBias ? 1 : 0, scratch: scratch)
+        if grams.isTrusted(positions: positions) { return grams.sum }
         // Without a gradient, as in padding samples, there is nothing to instantiate.
-        if sum == 0, g.isZero(positions: positions) { return 0 }
+        if grams.sum == 0, g.isZero(positions: positions) { return 0 }
         return byInstantiation(x, g, positions: positions, includeBias: includeBias, buffer: instantiated)
     }
 
-    /// The sum of products of the Grams, and sum_t ||x_t|| ||g_t||.
+    /// What Gram matrices tell of a squared norm.
+    struct GramSum {
+        /// The sum of products of their entries.
+        var sum = 0.0
+        /// S, or a little more.
+        private(set) var bound = 0.0
+        /// The share in S of positions whose squares single precision does not hold.
+        private var lost = 0.0
+
+        /// Squares that are smaller have lost digits, or all.
+        static let smallestSquare = 0x1p-110
+
+        /// Counts a position with what it adds to S.
+        mutating func add(squareOfX: Double, squareOfG: Double, isLost: Bool) {
+            let length = max(0, squareOfX * squareOfG).squareRoot()
+            bound += length
+            if isLost { lost += length }
+        }
+
+        /// Whether the sum has not cancelled, and lacks nothing that counts.
+        func isTrusted(positions: Int) -> Bool {
+            sum > 0 && sum.isFinite && sum >= trusted(positions: positions) * bound * bound
+                && lost * bound <= 0x1p-24 * sum
+        }
+    }
+
+    /// The Grams, by tiles, of x plus `one` and of g.
     private static func byGrams(
         _ x: PositionMatrix, _ g: PositionMatrix, positions: Int, one: Double, scratch: UnsafeMutablePointer<Float>
-    ) -> (sum: Double, bound: Double) {
+    ) -> GramSum {
         let gramX = scratch
         let gramG = scratch + min(tile, positions) * min(tile, positions)
-        var sum = 0.0
-        var bound = 0.0
+        var result = GramSum()
         for firstRow in stride(from: 0, to: positions, by: tile) {
             let rows = firstRow..<min(positions, firstRow + tile)
             x.symmetricGram(rows, into: gramX)
             g.symmetricGram(rows, into: gramG)
             for row in 0..<rows.count {
                 let start = row * rows.count + row
-                let diagonal = (Double(gramX[start]) + one) * Double(gramG[start])
-                bound += max(0, diagonal).squareRoot()
-                sum += diagonal
-                sum += 2 * shiftedDot(gramX + start + 1, gramG + start + 1, rows.count - row - 1, shift: one)
+                let (squareOfX, squareOfG) = (Double(gramX[start]) + one, Double(gramG[start]))
+                let isLost = min(squareOfX, squareOfG) < GramSum.smallestSquare
+                let position = firstRow + row
+                result.add(
+                    squareOfX: isLost ? x.square(at: position) + one : squareOfX,
+                    squareOfG: isLost ? g.square(at: position) : squareOfG, isLost: isLost)
+                result.sum += squareOfX * squareOfG
+                result.sum += 2 * shiftedDot(gramX + start + 1, gramG + start + 1, rows.count - row - 1, shift: one)
             }
             for firstColumn in stride(from: rows.upperBound, to: positions, by: tile) {
                 let columns = firstColumn..<min(positions, firstColumn + tile)
                 x.gram(x, rows: rows, columns: columns, into: gramX)
                 g.gram(g, rows: rows, columns: columns, into: gramG)
-                sum += 2 * shiftedDot(gramX, gramG, rows.count * columns.count, shift: one)
+                result.sum += 2 * shiftedDot(gramX, gramG, rows.count * columns.count, shift: one)
             }
         }
-        return (sum, bound)
+        return result
     }
 
     /// ||x^T g||^2 (+ ||sum_t g_t||^2) by forming x^T g, as many rows at a time as fit into `buffer`.
@@ -167,14 +203,9 @@ enum GhostNorm {
         return widened(sum, bound, positions: positions)
     }
 
-    /// Whether a squared norm from Grams has not cancelled; `bound` is sum_t ||x_t|| ||g_t||.
-    static func isTrusted(_ sum: Double, _ bound: Double, positions: Int) -> Bool {
-        sum >= trusted(positions: positions) * bound * bound
-    }
-
-    /// An instantiated squared norm, with what it may be wrong by where the gradient has cancelled.
+    /// An instantiated squared norm, with what it may be wrong by where the gradient has cancelled; `bound` is S.
     static func widened(_ sum: Double, _ bound: Double, positions: Int) -> Double {
-        if !(sum < trusted(positions: positions) * bound * bound) { return sum }
+        guard sum < trusted(positions: positions) * bound * bound else { return sum }
         let longest = sum.squareRoot() + rounding * bound
         return longest * longest
     }

@@ -11,9 +11,9 @@ public func linearGhostNormsScratchCount(positions: Int, d: Int, p: Int, workers
 ///
 /// T = 1: ||x||^2 ||g||^2 in double precision. T > 1: <X X^T + 1, G G^T>_F (Li et al. 2022), the Grams in single precision
 /// by tiles that stay in cache, their product summed in double precision. If the sum is not positive or below
-/// max(1e-5, 0.03 / T) S^2 with S = sum_t ||x_t|| ||g_t||, the Grams have cancelled and that sample is instantiated; such a
-/// norm includes 2^-25 S for the rounding of its contraction. A sample whose x or g is not
-/// finite gets a norm that is not finite, the others are not touched by it.
+/// max(1e-5, 0.03 / T) S^2 with S = sum_t ||x_t|| ||g_t||, the Grams have cancelled and that sample is instantiated, and so
+/// it is where squares too small for single precision may count; such a norm includes 2^-25 S for the rounding of its
+/// contraction. A sample whose x or g is not finite gets a norm that is not finite, the others are not touched by it.
 public func linearGhostNorms(
     x: UnsafePointer<Float>, g: UnsafePointer<Float>, batch: Int, positions: Int, d: Int, p: Int, includeBias: Bool,
     into squaredNorms: UnsafeMutablePointer<Double>, scratch: UnsafeMutablePointer<Float>, pool: ThreadPool

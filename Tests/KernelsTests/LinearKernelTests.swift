@@ -33,11 +33,11 @@ import Testing
     }
 
     private func norms(
-        _ x: [Float], _ g: [Float], _ size: [Int], bias: Bool, ghost: Bool, pool: ThreadPool
+        _ x: [Float], _ g: [Float], _ size: [Int], bias: Bool, ghost: Bool, pool: ThreadPool, start: Double = 1
     ) -> [Double] {
         let (batch, positions, d, p) = (size[0], size[1], size[2], size[3])
         let workers = pool.threadCount
-        var out = [Double](repeating: 1, count: batch)
+        var out = [Double](repeating: start, count: batch)
         let count =
             ghost
             ? linearGhostNormsScratchCount(positions: positions, d: d, p: p, workers: workers)
@@ -54,7 +54,7 @@ import Testing
             }
         }
         #expect(stayed)
-        return out.map { $0 - 1 }
+        return out.map { $0 - start }
     }
 
     @Test(arguments: sizes) func normsAndPerSampleGradients(size: [Int]) {
@@ -155,6 +155,29 @@ import Testing
         for ghost in [false, true] {
             let norm = norms(x, g, [1, positions, d, p], bias: false, ghost: ghost, pool: pools[1])[0]
             #expect((norm - exact).magnitude < 0.05 * exact, "\(norm) for \(exact)")
+        }
+    }
+
+    /// Positions whose squares single precision does not hold: all of a sample's, those that make up its gradient, and
+    /// such as are too large.
+    @Test func squaresThatAreLostAreCounted() {
+        var random = SeededValues(12)
+        let (positions, d, p) = (5, 4, 3)
+        let scales: [[(x: Float, g: Float)]] = [
+            Array(repeating: (1e18, 1e-24), count: positions),
+            [(1e18, 1e-24)] + Array(repeating: (1e-10, 1e-10), count: positions - 1),
+            [(1e-24, 1e18)] + Array(repeating: (1e-10, 1e-10), count: positions - 1),
+            Array(repeating: (1e25, 1e-20), count: positions),
+        ]
+        let x = scales.joined().flatMap { scale in random.floats(d).map { $0 * scale.x } }
+        let g = scales.joined().flatMap { scale in random.floats(p).map { $0 * scale.g } }
+        let exact = gradients(x, g, scales.count, positions, d, p).map { $0.reduce(0) { $0 + $1 * $1 } }
+        for ghost in [false, true] {
+            let found = norms(
+                x, g, [scales.count, positions, d, p], bias: false, ghost: ghost, pool: pools[1], start: 0)
+            for (norm, wanted) in zip(found, exact) {
+                #expect((norm - wanted).magnitude < 1e-5 * wanted, "\(norm) for \(wanted)")
+            }
         }
     }
 

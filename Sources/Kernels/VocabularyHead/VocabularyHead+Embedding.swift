@@ -42,8 +42,8 @@ extension VocabularyHead {
                     x.gram(read, rows: rows, columns: tokens, into: inner)
                     for (index, row) in rows.enumerated() {
                         let place = sample * rowsPerSample + row
+                        if !hasGradient(place, operands, rowWeights) { continue }
                         let (target, weight) = (operands.targets[place], rowWeights[place])
-                        if weight == 0 || target == Self.ignoredTarget { continue }
                         for (column, token) in tokens.enumerated() {
                             let at = index * tokens.count + column
                             let logit = logits[at] + (operands.bias?[Int(own[token])] ?? 0)

@@ -68,20 +68,20 @@ extension VocabularyHead {
                 }
             }
             guard let norms = outputs.squaredNorms else { return }
-            let sums = productsOfGrams(operands, grams, samples, scratch: rest, pool)
+            let sums = productsOfGrams(operands, grams, rowWeights, samples, scratch: rest, pool)
             var cancelled: [Int] = []
-            for (sample, (sum, bound)) in zip(samples, sums) {
-                norms[sample] = sum
-                let isTrusted = sum.isFinite && sum > 0 && GhostNorm.isTrusted(sum, bound, positions: rowsPerSample)
-                if !isTrusted, bound != 0 { cancelled.append(sample) }
+            for (sample, grams) in zip(samples, sums) {
+                norms[sample] = grams.sum
+                // Without a gradient there is nothing to instantiate.
+                let isCertain =
+                    grams.isTrusted(positions: rowsPerSample)
+                    || !self.rows(of: sample..<sample + 1).contains { hasGradient($0, operands, rowWeights) }
+                if !isCertain { cancelled.append(sample) }
             }
             if cancelled.isEmpty { return }
             let squares = squaredNormsByInstantiation(
                 cancelled, of: samples, operands, logSums, rowWeights, gradient: scratch, buffer: rest, pool)
-            for (sample, square) in zip(cancelled, squares) {
-                norms[sample] = GhostNorm.widened(
-                    square, sums[sample - samples.lowerBound].bound, positions: rowsPerSample)
-            }
+            for (sample, square) in zip(cancelled, squares) { norms[sample] = square }
         }
     }
 
@@ -99,30 +99,33 @@ extension VocabularyHead {
         }
     }
 
-    /// For each sample the sum of products of the two Gram matrices and sum_t ||x_t|| ||g_t||.
+    /// For each sample what the two Gram matrices tell.
     private func productsOfGrams(
-        _ operands: Operands, _ grams: UnsafePointer<Float>, _ samples: Range<Int>,
+        _ operands: Operands, _ grams: UnsafePointer<Float>, _ rowWeights: UnsafePointer<Float>, _ samples: Range<Int>,
         scratch: UnsafeMutablePointer<Float>, _ pool: ThreadPool
-    ) -> [(sum: Double, bound: Double)] {
-        var result = [(sum: Double, bound: Double)](repeating: (0, 0), count: samples.count)
+    ) -> [GhostNorm.GramSum] {
+        var result = [GhostNorm.GramSum](repeating: .init(), count: samples.count)
         result.withUnsafeMutableBufferPointer { result in
             let sums = result.baseAddress!
             pool.forEach(samples.count) { index, worker in
+                let firstRow = (samples.lowerBound + index) * rowsPerSample
                 let x = PositionMatrix(
-                    pointer: operands.x + (samples.lowerBound + index) * rowsPerSample * width, stride: width,
-                    features: width, isFeatureMajor: false)
+                    pointer: operands.x + firstRow * width, stride: width, features: width, isFeatureMajor: false)
                 sums[index] = product(
-                    of: grams + index * gramCount, andGramOf: x, tile: scratch + worker * tileCount)
+                    of: grams + index * gramCount, andGramOf: x, tile: scratch + worker * tileCount
+                ) { hasGradient(firstRow + $0, operands, rowWeights) }
             }
         }
         return result
     }
 
     private func product(
-        of gram: UnsafePointer<Float>, andGramOf x: PositionMatrix, tile: UnsafeMutablePointer<Float>
-    ) -> (sum: Double, bound: Double) {
+        of gram: UnsafePointer<Float>, andGramOf x: PositionMatrix, tile: UnsafeMutablePointer<Float>,
+        hasGradient: (Int) -> Bool
+    ) -> GhostNorm.GramSum {
         let side = GhostNorm.tile
-        var (sum, bound) = (0.0, 0.0)
+        let smallest = GhostNorm.GramSum.smallestSquare
+        var result = GhostNorm.GramSum()
         for first in stride(from: 0, to: rowsPerSample, by: side) {
             let rows = first..<min(rowsPerSample, first + side)
             for second in stride(from: 0, through: first, by: side) {
@@ -132,15 +135,19 @@ extension VocabularyHead {
                 let share = second < first ? 2.0 : 1.0
                 for (index, row) in rows.enumerated() {
                     let own = gram + row * rowsPerSample
-                    sum += share * dot(tile + index * columns.count, own + columns.lowerBound, columns.count)
-                    if first == second {
-                        let diagonal = Double(tile[index * columns.count + index]) * Double(own[row])
-                        bound += max(0, diagonal).squareRoot()
+                    result.sum += share * dot(tile + index * columns.count, own + columns.lowerBound, columns.count)
+                    if first == second, hasGradient(row) {
+                        let (squareOfX, squareOfG) = (Double(tile[index * columns.count + index]), Double(own[row]))
+                        let isLost = min(squareOfX, squareOfG) < smallest
+                        // Of a lost square of g no more is known than that it is not larger than this.
+                        result.add(
+                            squareOfX: isLost ? x.square(at: row) : squareOfX, squareOfG: max(squareOfG, smallest),
+                            isLost: isLost)
                     }
                 }
             }
         }
-        return (sum, bound)
+        return result
     }
 
     /// The squared norms of some of the samples that make up a block of rows, some classes of x^T g at a time.
@@ -150,6 +157,7 @@ extension VocabularyHead {
         _ pool: ThreadPool
     ) -> [Double] {
         var squares = [Double](repeating: 0, count: cancelled.count)
+        var squaresOfG = [Double](repeating: 0, count: cancelled.count * rowsPerSample)
         forClassBlocks { block in
             logitGradients(
                 operands, logSums: logSums, rowWeights: rowWeights, rows: rows(of: samples), block: block,
@@ -160,9 +168,18 @@ extension VocabularyHead {
                     transposeA: true, m: block.count, n: width, k: rowsPerSample, a: own, lda: block.count,
                     b: operands.x + sample * rowsPerSample * width, ldb: width, c: buffer, ldc: width, pool: pool)
                 squares[index] += sumOfSquares(buffer, block.count * width)
+                for row in 0..<rowsPerSample {
+                    squaresOfG[index * rowsPerSample + row] += sumOfSquares(own + row * block.count, block.count)
+                }
             }
         }
-        return squares
+        return cancelled.indices.map { index in
+            let bound = (0..<rowsPerSample).reduce(0.0) { bound, row in
+                let x = operands.x + (cancelled[index] * rowsPerSample + row) * width
+                return bound + (sumOfSquares(x, width) * squaresOfG[index * rowsPerSample + row]).squareRoot()
+            }
+            return GhostNorm.widened(squares[index], bound, positions: rowsPerSample)
+        }
     }
 
     /// gradient:[rows, classes], all logits' gradients at once, for what no block-wise rule covers.

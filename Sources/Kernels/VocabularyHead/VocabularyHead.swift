@@ -84,6 +84,11 @@ public struct VocabularyHead: Hashable, Sendable {
         samples.lowerBound * rowsPerSample..<samples.upperBound * rowsPerSample
     }
 
+    /// Whether a row asks for a loss that counts.
+    func hasGradient(_ row: Int, _ operands: Operands, _ rowWeights: UnsafePointer<Float>) -> Bool {
+        rowWeights[row] != 0 && operands.targets[row] != Self.ignoredTarget
+    }
+
     /// Where the weights of a class begin, and how far apart the rows of the weights' matrix are.
     func weights(_ operands: Operands, of block: Range<Int>) -> (pointer: UnsafePointer<Float>, stride: Int) {
         isClassMajor
@@ -130,7 +135,7 @@ public struct VocabularyHead: Hashable, Sendable {
         forRows { row, own in
             let target = operands.targets[row]
             let weight = rowWeights[row]
-            if weight == 0 || target == Self.ignoredTarget {
+            if !hasGradient(row, operands, rowWeights) {
                 own.update(repeating: 0, count: count)
             } else if !(0..<Int64(classes)).contains(target) {
                 own.update(repeating: .nan, count: count)

@@ -36,6 +36,7 @@ public struct Specializer: Sendable {
         let first = try expand(sizes, comparedWith: nil)
         var (model, guesses) = (first.model, first.expander.guesses)
         while guesses.withdraw(behind: model.builder.mixingNodes, in: model.builder.graph) {
+            // What cannot be expanded without the guess is refused as it was with it, for samples that meet.
             guard let next = try? expand(sizes, comparedWith: nil, guesses: guesses) else { return first.model }
             (model, guesses) = (next.model, next.expander.guesses)
         }

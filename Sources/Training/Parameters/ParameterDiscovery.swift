@@ -4,13 +4,14 @@ import TensorGraph
 
 /// Decides which tensors of a model are parameters: what trains unless the user says otherwise.
 ///
-/// What the exporter states decides first: `PARAMETER` is one, unless it is a table of positions that was computed, `BUFFER` and `CONSTANT_TENSOR` are not, and a tensor
-/// folded from others is one if a parameter is among them. Where nothing is stated a floating-point tensor is a
-/// parameter if a gradient can reach it, and either its name is one that a program gave it or, the name being the
-/// exporter's own, it stands where only weights stand or was computed from named tensors. Never: running statistics and
-/// other tensors whose names say that they do not train, masks, tables of sines and cosines, symmetric matrices,
-/// frequencies, grids, geometric sequences, filters that are the same for every channel, quantized numbers and their
-/// scales, single numbers other than weights, biases and those that a PyTorch program named.
+/// What the exporter states decides first: `PARAMETER` is one, unless it is a table of positions that was computed,
+/// `BUFFER` and `CONSTANT_TENSOR` are not, and a tensor folded from others is one if a parameter is among them. Where
+/// nothing is stated a floating-point tensor is a parameter if a gradient can reach it, and either its name is one that a
+/// program gave it or, the name being the exporter's own, it stands where only weights stand or was computed from named
+/// tensors. Never: running statistics and other tensors whose names say that they do not train, masks, tables of sines
+/// and cosines, symmetric matrices, numbers among zeros, kernels of whole numbers that add up to zero, frequencies, grids,
+/// geometric sequences, filters that are the same for every channel, quantized numbers and their scales, single numbers
+/// other than weights, biases and those that a PyTorch program named.
 public struct ParameterDiscovery {
     let index: GraphIndex
 

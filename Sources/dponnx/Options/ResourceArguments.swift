@@ -13,8 +13,8 @@ struct ResourceArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Memory for one physical batch, e.g. 800M or 4G; default: half of the machine's. If not even one row fits, the \
-            logits of a large vocabulary are computed in blocks, three times instead of once.
+            Memory for one physical batch, e.g. 800M or 4G; default: half of the machine's. If not even the smallest \
+            batch fits, the logits of a large vocabulary are computed in blocks, three times instead of once.
             """, valueName: "bytes"))
     var memoryLimit: ByteCount?
 
