@@ -77,7 +77,7 @@ import Testing
         let adaptive = AdaptiveClipping(quantile: 0.3, rate: 1, countNoise: 40)
         let result = try audit("vit", noise: 1, steps: 12, sampler: .poisson(rate: 0.3), adaptive: adaptive)
         #expect(result.failures.isEmpty, "\(result)")
-        #expect(abs(try #require(result.noiseDeviationShare) - 1.0001) < 0.02)
+        #expect(abs(try #require(result.noiseDeviationShare) - 1.0001) < 0.04)
         #expect((0.2...2).contains(try #require(result.countDeviationShare)))
     }
 
@@ -151,7 +151,8 @@ import Testing
     }
 
     @Test func halfTheNoise() throws {
-        let result = try audit("vit", noise: 1, steps: 1, halved: true)
+        // 16 steps of some 1300 numbers: 0.02 are eight deviations of chance.
+        let result = try audit("vit", noise: 1, steps: 16, halved: true)
         #expect(abs(try #require(result.noiseDeviationShare) - 0.5) < 0.02, "\(result)")
         #expect(result.failures.contains { $0.contains("weaker") })
     }

@@ -1,3 +1,4 @@
+import Glibc
 import ONNXFormat
 import TensorGraph
 import TestSupport
@@ -177,6 +178,30 @@ import Testing
         var batch = example.inputs.map { _ in nil as BatchFactor? }
         batch[0] = BatchFactor(axis: axis)
         try example.checkSamplesMeet(batch, batchSize: example.inputs[0]!.type.shape[axis])
+    }
+
+    /// By the definition in double precision, also where the window is wider than all channels.
+    @Test(arguments: [1, 2, 3, 4, 7, 8, 1 << 62])
+    func localResponses(size: Int) throws {
+        let shape = [2, 3, 4]
+        let x = Self.floats(2, 3, 4, seed: 1)
+        let alpha = size > 8 ? 1e19 : 0.5
+        let example = OperatorCase(
+            name: "", operatorType: "LRN", opset: 13, inputs: [x],
+            attributes: [
+                "size": .int(size), "alpha": .float(Float(alpha)), "bias": .float(2), "beta": .float(0.75),
+            ])
+        let values = x.doubles
+        var expected = values
+        for index in values.indices {
+            let channel = index / shape[2] % shape[1]
+            let window = max(0, channel - (size - 1) / 2)...min(shape[1] - 1, channel + size / 2)
+            let squares = window.reduce(0) { $0 + pow(values[index + ($1 - channel) * shape[2]], 2) }
+            expected[index] *= pow(2 + alpha / Double(size) * squares, -0.75)
+        }
+        let result = try runOperator("LRN", opset: 13, example.inputs, attributes: example.attributes)[0]
+        #expect(relativeError(result.doubles, expected) < 1e-6)
+        try example.checkSamplesStayApart(example.batched(0), batchSize: 2)
     }
 
     @Test func hardmax() throws {

@@ -61,6 +61,9 @@ public enum ShapeOperators {
         let shape = node.shape(x)
         let dropped: [Int]
         if let axes = try node.intsFromAttributeOrInput("axes", input: 1) {
+            guard !shape.isEmpty || axes.isEmpty else {
+                throw .invalid("cannot squeeze axes \(axes) of a single number")
+            }
             dropped = try normalizedAxes(axes, rank: shape.count)
         } else {
             dropped = shape.indices.filter { shape[$0] == 1 }

@@ -80,7 +80,7 @@ enum NormalizationOperators {
     }
 
     /// x / (bias + alpha / size * sum of squares over `size` neighbouring channels)^beta: the mean of a window that
-    /// slides over the channels, pads counted.
+    /// slides over the channels, pads counted. What the window has beyond all channels only adds zeros, and is left out.
     @Sendable
     private static func localResponseNormalization(_ node: inout Expansion) throws(GraphError) -> [ValueID] {
         let x = try node.input(0)
@@ -88,15 +88,18 @@ enum NormalizationOperators {
         guard let size = try node.int("size"), size > 0, shape.count >= 2 else {
             throw .invalid("attribute 'size' is missing or not positive")
         }
-        let before = (size - 1) / 2
+        let before = min((size - 1) / 2, max(shape[1] - 1, 0))
+        let after = min(size / 2, max(shape[1] - 1, 0))
+        let window = before + 1 + after
         let spatial = shape[2...].elementCount
         let geometry = PoolingGeometry(
-            kernel: [size, 1], strides: [1, 1], dilations: [1, 1], padsBegin: [before, 0],
-            padsEnd: [size - 1 - before, 0], outSpatial: [shape[1], spatial])
+            kernel: [window, 1], strides: [1, 1], dilations: [1, 1], padsBegin: [before, 0], padsEnd: [after, 0],
+            outSpatial: [shape[1], spatial])
         let planes = try node.builder.view(try node.builder.unary(.square, x), [shape[0], 1, shape[1], spatial])
         let mean = try node.emit(AveragePooling(geometry, countsPads: true), planes)
         let (alpha, offset) = (try node.float("alpha", default: 1e-4), try node.float("bias", default: 1))
-        let base = try node.builder.unary(.affine(scale: alpha, offset: offset), try node.builder.view(mean, shape))
+        let scale = Float(Double(alpha) * Double(window) / Double(size))
+        let base = try node.builder.unary(.affine(scale: scale, offset: offset), try node.builder.view(mean, shape))
         let power = try node.builder.binary(.pow, base, node.scalar(-(try node.float("beta", default: 0.75))))
         return [try node.builder.multiply(x, power)]
     }
