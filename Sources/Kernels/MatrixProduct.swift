@@ -1,15 +1,5 @@
 import COpenBLAS
 
-/// OpenBLAS starts a thread team of its own unless told not to; ours partitions instead.
-private let singleThreadedOpenBLAS: Void = openblas_set_num_threads(1)
-
-/// The version, build options and processor kernels of the OpenBLAS library that was loaded, for `--version`.
-public func openBLASConfiguration() -> String {
-    let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown"
-    let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
-    return configuration.contains(core) ? configuration : "\(configuration) \(core)"
-}
-
 /// One matrix product on the calling thread: C[m,n] = alpha * op(A) op(B) + beta * C, row-major.
 @inline(__always)
 func serialGemm(
@@ -18,7 +8,7 @@ func serialGemm(
     beta: Float, c: UnsafeMutablePointer<Float>, ldc: Int
 ) {
     if m == 0 || n == 0 { return }
-    _ = singleThreadedOpenBLAS
+    _ = preparedOpenBLAS
     cblas_sgemm(
         CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
         Int32(m), Int32(n), Int32(k), alpha, a, Int32(max(lda, 1)), b, Int32(max(ldb, 1)), beta, c, Int32(ldc))
@@ -30,7 +20,7 @@ func serialSyrk(
     transpose: Bool, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, c: UnsafeMutablePointer<Float>, ldc: Int
 ) {
     if n == 0 { return }
-    _ = singleThreadedOpenBLAS
+    _ = preparedOpenBLAS
     cblas_ssyrk(
         CblasRowMajor, CblasUpper, transpose ? CblasTrans : CblasNoTrans,
         Int32(n), Int32(k), 1, a, Int32(max(lda, 1)), 0, c, Int32(ldc))

@@ -1,3 +1,4 @@
+import Glibc
 import Kernels
 import Testing
 
@@ -88,5 +89,12 @@ import Testing
 
     @Test func configurationNamesTheLibrary() {
         #expect(openBLASConfiguration().contains("OpenBLAS"))
+    }
+
+    /// A processor newer than the library is given kernels that fit its instructions.
+    @Test(.enabled(if: getenv("OPENBLAS_CORETYPE") == nil && vectorKernelName() != "generic"))
+    func productsUseVectors() {
+        let cores = ["Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "Sapphire"]
+        #expect(cores.contains { openBLASConfiguration().contains($0) })
     }
 }
