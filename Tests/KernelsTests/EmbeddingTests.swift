@@ -85,7 +85,7 @@ import Testing
         for pool in pools {
             var products = [Double](repeating: 1, count: batch)
             let count = embeddingHeadCrossScratchCount(
-                positions: positions, headPositions: headPositions, workers: pool.threadCount)
+                positions: positions, headPositions: headPositions, width: width, workers: pool.threadCount)
             let stayed = withScratch(count) {
                 embeddingHeadCross(
                     indices: indices, g: g, positions: positions, h: h, headG: headG, headPositions: headPositions,
@@ -93,5 +93,62 @@ import Testing
             }
             #expect(stayed && error(products, expected) < 1e-5)
         }
+    }
+
+    /// Reads of one row whose gradients cancel: what they add is as short as its norm says, and the samples before it keep
+    /// what they added.
+    @Test(arguments: [1e4, 1e8, 1e20, 2e38] as [Float]) func cancellingReads(size: Float) {
+        let (batch, positions, rows, width) = (3, 4, 5, 20)
+        let indices: [Int64] = [1, 0, 2, 0, 1, 1, 2, 1, 1, 3, 4, 0]
+        var g = [Float](repeating: 0.1, count: batch * positions * width)
+        for column in 0..<width {
+            g[(positions + 0) * width + column] = size
+            g[(positions + 1) * width + column] = 0.25
+            g[(positions + 3) * width + column] = -size
+        }
+        for pool in pools {
+            var norms = [Double](repeating: 0, count: batch)
+            embeddingNorms(
+                indices: indices, g: g, batch: batch, positions: positions, rows: rows, width: width, into: &norms,
+                pool: pool)
+            // A double holds the small number beside 1e8, and loses it beside 1e20.
+            let kept = size < 1e15 ? 0.25 : 0.0
+            #expect(abs(norms[1] - (kept * kept + 0.01) * Double(width)) < 1e-6)
+            var table = [Float](repeating: 0, count: rows * width)
+            embeddingWeightedScatter(
+                indices: indices, g: g, batch: batch, positions: positions, rows: rows, width: width, into: &table,
+                accumulate: false, pool: pool)
+            for index in 0..<rows * width {
+                let row = index / width
+                // Rows 0: two reads of sample 0, one of 2; 1: one each; 2: 0 and 1; 3 and 4: sample 2.
+                let expected = [0.3, 0.2 + kept, 0.2, 0.1, 0.1][row]
+                #expect(abs(Double(table[index]) - expected) < 1e-6)
+            }
+        }
+    }
+
+    /// A sum too long for single precision has a factor that makes it short.
+    @Test func readsTooLongForOneNumber() {
+        let g: [Float] = [1.5e38, 0, 1.5e38 + 1e38, 0]
+        var table = [Float](repeating: 0, count: 2)
+        embeddingWeightedScatter(
+            indices: [0, 0], g: g, factors: [1e-38], batch: 1, positions: 2, rows: 1, width: 2, into: &table,
+            accumulate: false, pool: pools[0])
+        #expect(abs(table[0] - 4) < 1e-5 && table[1] == 0)
+    }
+
+    /// The head's product with reads that cancel is that of what is left of them.
+    @Test func tiedHeadOfCancellingReads() {
+        let g: [Float] = [1e8, -3e7, 0.5, 0.25, -1e8, 3e7]
+        let h: [Float] = [0.3, 0.7]
+        let headG: [Float] = [0.6, -0.6]
+        let count = embeddingHeadCrossScratchCount(positions: 3, headPositions: 1, width: 2, workers: 1)
+        var products = [0.0]
+        let stayed = withScratch(count) {
+            embeddingHeadCross(
+                indices: [1, 1, 1], g: g, positions: 3, h: h, headG: headG, headPositions: 1, batch: 1, rows: 2,
+                width: 2, scale: 1, into: &products, scratch: $0, pool: pools[0])
+        }
+        #expect(stayed && abs(products[0] + 0.6 * (0.5 * 0.3 + 0.25 * 0.7)) < 1e-6)
     }
 }

@@ -120,7 +120,7 @@ public struct EmbeddingHeadCross: BackwardOperation {
         let size = EmbeddingSizes(checked: inputs[1])
         let (positions, rows) = (inputs[3].shape[1], inputs[3].shape[2])
         let scratch = embeddingHeadCrossScratchCount(
-            positions: size.positions, headPositions: positions, workers: threads)
+            positions: size.positions, headPositions: positions, width: size.width, workers: threads)
         return Kernel(scratchBytes: 4 * scratch, operationCount: 2 * size.count * Double(positions)) { arguments in
             let products = arguments.output(0, as: Double.self)
             products.update(repeating: 0, count: size.batch)
