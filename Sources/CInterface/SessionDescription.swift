@@ -62,7 +62,7 @@ struct SessionDescription: Encodable {
         trainable = session.trainable.map { name in
             Tensor(name: name, shape: graph.initializers.first { $0.name == name }!.shape)
         }
-        tensors = graph.initializers.filter(\.dataType.isTrainable).map(\.name)
+        tensors = graph.initializers.filter(\.isTrainable).map(\.name)
         otherNames = session.model.repaired.otherNames
         notes =
             session.model.repaired.notes + [session.model.earlierTrainingNote].compactMap(\.self)

@@ -13,6 +13,7 @@ extension TrainingRequest {
         inputs.batchAxes = try options.sizes("batch_axes") ?? [:]
         inputs.dimensions = try options.sizes("dimensions") ?? [:]
         loss.logits = try options.text("logits")
+        loss.classAxis = try options.integer("class_axis")
         if let name = try options.text("loss") {
             guard let kind = LossSpecification.Kind(name: name) else { throw UsageError("there is no loss '\(name)'") }
             loss.kind = kind

@@ -95,6 +95,13 @@ import Testing
         #expect(throws: GraphError.self) {
             try runOperator("Conv", opset: 11, [x, w], attributes: ["kernel_shape": .ints([3])])
         }
+        for name in ["dilations", "strides", "pads"] {
+            let error = #expect(throws: GraphError.self) {
+                try runOperator(
+                    "Conv", opset: 11, [x, w], attributes: [name: .ints([.max, .max].suffix(name == "pads" ? 2 : 1))])
+            }
+            #expect(error?.message.contains("is larger than") == true)
+        }
     }
 }
 

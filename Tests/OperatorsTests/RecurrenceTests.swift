@@ -107,6 +107,26 @@ import Testing
         )
     }
 
+    /// Zeros change nothing, but must fit like other states: PyTorch's exporter writes LSTMs with projections that do not.
+    @Test(arguments: [5, 6]) func statesOfAnotherWidthAreRefused(_ index: Int) throws {
+        var example = OperatorCase(
+            name: "", operatorType: "LSTM", opset: 14, inputs: Self.inputs(gates: 4, states: 2), outputs: 3,
+            constants: [5, 6])
+        example.inputs[index] = Constant([Float](repeating: 0, count: 9), shape: [1, 3, 3])
+        #expect(throws: Never.self) { try example.expand(evaluator: ConstantFolding.evaluator) }
+        example.inputs[index] = Constant([Float](repeating: 0, count: 18), shape: [1, 3, 6])
+        let error = #expect(throws: GraphError.self) { try example.expand(evaluator: ConstantFolding.evaluator) }
+        #expect(error?.message == "input \(index) has shape [3, 6] per direction, not [3, 3]")
+    }
+
+    @Test func lengthsOfOtherSequencesAreRefused() {
+        let example = OperatorCase(
+            name: "", operatorType: "GRU", opset: 14, inputs: Self.inputs(gates: 3, lengths: [4, 4]), outputs: 2,
+            constants: [4])
+        let error = #expect(throws: GraphError.self) { try example.expand() }
+        #expect(error?.message == "sequence_lens has shape [2], not [3]")
+    }
+
     @Test(arguments: refused.indices) func refuses(_ index: Int) {
         let (example, mention) = Self.refused[index]
         let error = #expect(throws: GraphError.self) { try example.expand() }

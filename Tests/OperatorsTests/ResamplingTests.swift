@@ -182,6 +182,15 @@ import Testing
         #expect(error?.kind == .unsupported && error?.message.contains("sampling_ratio") == true)
     }
 
+    @Test func axesThatCannotBeListedAreRefused() {
+        let x = Self.floats(1, 1, 1, 2, seed: 1)
+        let sizes = Constant([1, 1, 1, 1 << 28] as [Int64])
+        let error = #expect(throws: GraphError.self) {
+            try runOperator("Resize", opset: 13, [x, nil, nil, sizes], constants: [1, 2, 3])
+        }
+        #expect(error?.message.contains("axis 3 would have 268435456 entries") == true)
+    }
+
     @Test func resizeWithoutSizesIsInvalid() {
         let x = Self.floats(1, 1, 2, 2, seed: 1)
         let calls: [([Constant?], [String: AttributeValue])] = [

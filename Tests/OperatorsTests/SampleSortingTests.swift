@@ -92,4 +92,14 @@ import Testing
             #expect(kinds(other).contains("TopK"))
         }
     }
+
+    /// A size that a file states is not one to allocate for.
+    @Test func batchesThatCannotBeAreNotSorted() {
+        var graph = fixedModel()
+        let size = Int(1) << 60
+        for index in graph.inputs.indices { graph.inputs[index].dimensions?[0] = .fixed(size) }
+        let count = graph.initializers.firstIndex { $0.name == "count" }!
+        graph.initializers[count].load = { Constant([Int64(size)]) }
+        #expect(kinds(graph).contains("TopK"))
+    }
 }

@@ -42,6 +42,28 @@ import Testing
         #expect(builder.graph.nodes.count == 2)
     }
 
+    @Test func constantsThatMemoryCannotKeepAreNotFolded() throws {
+        var builder = GraphBuilder(batchSize: 1) { _, _, types in
+            Issue.record("\(types) is made while the graph is built")
+            return nil
+        }
+        let column = builder.addConstant(Constant([Float](repeating: 1, count: 1 << 15), shape: [1 << 15, 1]))
+        let row = builder.addConstant(Constant([Float](repeating: 1, count: 1 << 14), shape: [1 << 14]))
+        let table = try builder.emit(Elementwise(), column, row)
+        #expect(builder.shape(of: table) == [1 << 15, 1 << 14] && builder.constant(table) == nil)
+    }
+
+    @Test func sizesThatCannotBeAreRefused() {
+        for side in [1 << 20, 1 << 32] {
+            var builder = newBuilder()
+            let column = builder.addInput("x", TensorType(.float32, [side, 1]), batch: nil)
+            let row = builder.addInput("y", TensorType(.float32, [side]), batch: nil)
+            builder.origin = Origin(operatorType: "Add", name: "grid")
+            let error = #expect(throws: GraphError.self) { try builder.emit(Elementwise(), column, row) }
+            #expect(error?.description.contains("'grid' (Add): a tensor of shape [\(side), \(side)]") == true)
+        }
+    }
+
     @Test func shapeErrorsNameTheNode() {
         var builder = newBuilder()
         let x = builder.addInput("x", table, batch: nil)

@@ -53,6 +53,23 @@ import Testing
         #expect(try repaired(halves).notes.isEmpty)
     }
 
+    /// A head that is merged with the weight of another module is taken out, and then found to be the table's copy.
+    @Test func headsThatAreUntiedFirst() throws {
+        let nodes = [
+            ("Gather", "/table/Gather", ["table", "x"], ["e"]), ("Add", "/middle/Add", ["e", "onnx::MatMul_2"], ["m"]),
+            ("MatMul", "/head/MatMul", ["m", "onnx::MatMul_2"], ["y"]),
+        ]
+        let merged = ParameterModels.tensor("onnx::MatMul_2", [2, 3], [1, 3, 5, 2, 4, 6])
+        let repaired = try TieRepair.repaired(ParameterModels.graph([table, merged], nodes))
+        try #require(repaired.notes.count == 2, "\(repaired.notes)")
+        let edits = try repaired.edits(values: ["table": [6, 5, 4, 3, 2, 1]])
+        let head = try #require(edits.additions.first)
+        #expect(try head.values.load() == [6, 4, 2, 5, 3, 1])
+        // The other module alone changes: the head keeps what it was.
+        let other = try repaired.edits(values: ["onnx::MatMul_2": [0, 0, 0, 0, 0, 0]])
+        #expect(try other.additions.first?.values.load() == [1, 3, 5, 2, 4, 6])
+    }
+
     @Test func headsThatReadRowsAreTiedAsTheyAre() throws {
         let head = ParameterModels.tensor("head", [3, 2], [1, 2, 3, 4, 5, 6])
         let repaired = try repaired(head, "Gemm", attributes: ["transB": .int(1)])

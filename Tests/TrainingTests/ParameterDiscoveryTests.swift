@@ -115,6 +115,12 @@ import Testing
         #expect(try reason(statistics) == "running statistics")
     }
 
+    @Test func tensorsWithoutElementsDoNotTrain() throws {
+        let empty = ParameterModels.tensor("table.weight", [0, 4], [])
+        let finding = try finding(empty, [("Gather", "", ["table.weight", "x"], ["y"])])
+        #expect(!finding.isParameter && finding.reason == "has no elements")
+    }
+
     @Test func madeUpNamesCountOnlyWhereWeightsStand() throws {
         func isParameter(_ name: String, _ shape: [Int], _ nodes: [(String, String, [String], [String])]) throws -> Bool
         {

@@ -117,6 +117,8 @@ def fine_tune(
             epsilon=epsilon, delta=delta, noise_multiplier=noise_multiplier, epochs=epochs, steps=steps,
             checkpoint=None if checkpoint is None else os.fspath(checkpoint), **options,
         )  # fmt: skip
+        if shifts:
+            settings.setdefault("class_axis", -1)
         if "adapter" not in settings:
             settings.setdefault("trainable", _trainable(path, module, used))
         trainer = PrivateTrainer(path, **settings)

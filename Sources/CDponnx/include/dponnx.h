@@ -80,7 +80,7 @@ typedef struct dponnx_session dponnx_session;
  *                 adam_bias_correction (a boolean), adam_floor
  *   what trains   trainable, frozen (lists of names, patterns and the presets all, bias, last-layer, norm), adapter (as
  *                 "lora:rank=8", or a list), keep_adapter, untie, retie (booleans)
- *   the model     loss, logits, target, batch_axes, dimensions (objects of integers)
+ *   the model     loss, logits, class_axis, target, batch_axes, dimensions (objects of integers)
  *   resources     threads, physical_batch_size, memory_limit (bytes)
  * Dropout that was exported in training mode draws its masks in steps, and is off in evaluations.
  * Without epsilon, noise_multiplier or "clipping_mode": "non-private" the session can look at the model and evaluate it,

@@ -132,12 +132,17 @@ struct AttentionPattern {
         return Self.mask(effect, condition, shape, in: builder).map { ($0, node.inputs[scores]) }
     }
 
+    /// Matrices of scores, one for each head of each sample, whose places in the mask are listed.
+    private static let mostMatrices = 1 << 24
+
     /// A mask that has an entry of its own for each key.
     private static func mask(
         _ effect: AttentionMask.Effect, _ value: ValueID, _ scores: [Int], in builder: GraphBuilder
     ) -> Mask? {
         let own = builder.shape(of: value).leftPadded(toRank: scores.count)
-        guard own.last == scores.last, own.count == scores.count else { return nil }
+        guard own.last == scores.last, own.count == scores.count, scores.dropLast(2).elementCount <= mostMatrices else {
+            return nil
+        }
         let strides = own.rowMajorStrides
         func stride(_ axis: Int) -> Int { own[axis] == 1 ? 0 : strides[axis] }
         var offsets = [0]

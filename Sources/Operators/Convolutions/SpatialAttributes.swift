@@ -9,6 +9,8 @@ struct SpatialAttributes {
     var padsEnd: [Int]
     /// Whether the model gave pads or auto_pad VALID, so that `ceil_mode` decides about the last window.
     var isExplicitlyPadded: Bool
+    /// Beyond it an attribute is a mistake, and places in the input could not be counted.
+    private static let largest = 1 << 28
 
     /// - Parameters:
     ///   - spatial: sizes of the input's spatial axes.
@@ -35,6 +37,9 @@ struct SpatialAttributes {
         }
         guard (kernel + strides + dilations).allSatisfy({ $0 > 0 }), pads.allSatisfy({ $0 >= 0 }) else {
             throw .invalid("a kernel size, stride or dilation is not positive, or a pad is negative")
+        }
+        guard (kernel + strides + dilations + pads).allSatisfy({ $0 <= Self.largest }) else {
+            throw .invalid("a kernel size, stride, dilation or pad is larger than \(Self.largest)")
         }
         padsBegin = Array(pads[..<rank])
         padsEnd = Array(pads[rank...])

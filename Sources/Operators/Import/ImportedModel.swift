@@ -116,6 +116,9 @@ public struct ImportedGraph: Sendable {
             self.foldedFrom = foldedFrom
             self.load = load
         }
+
+        /// Whether there is something to train: floating-point numbers, at least one.
+        public var isTrainable: Bool { dataType.isTrainable && !shape.contains(0) }
     }
 
     public var name: String

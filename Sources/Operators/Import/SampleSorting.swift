@@ -156,7 +156,8 @@ struct SampleSorting {
         if case .string(let reduction)? = node.attributes["reduction"], reduction != "none" { return false }
         guard node.inputs.count == 3 else { return false }
         if let places = constant(node.inputs[2]), let size = fixedSize(of: list) {
-            return places.int64Values == Array(0..<size) && constant(node.inputs[0])?.type.shape == [Int(size)]
+            return places.type.count == Int(size) && places.int64Values == Array(0..<size)
+                && constant(node.inputs[0])?.type.shape == [Int(size)]
         }
         guard let places = producer(node.inputs[2]), places.operatorType == "Range" else { return false }
         return producer(node.inputs[0])?.operatorType == "ConstantOfShape"

@@ -57,6 +57,10 @@ struct RecurrentLayer {
     func state(_ index: Int, direction: Int, of node: inout Expansion) throws(GraphError) -> ValueID? {
         let axis = isBatchFirst ? 1 : 0
         guard let state = try part(index, direction: direction, of: &node, axis: axis) else { return nil }
+        let expected = [node.shape(x)[0], hidden]
+        guard node.shape(state) == expected else {
+            throw .invalid("input \(index) has shape \(node.shape(state)) per direction, not \(expected)")
+        }
         if let constant = node.builder.constant(state), constant.floatValues.allSatisfy({ $0 == 0 }) { return nil }
         return state
     }
@@ -64,7 +68,10 @@ struct RecurrentLayer {
     /// Lengths of the sequences; nil where they are omitted or all steps are meant.
     func lengths(of node: inout Expansion) throws(GraphError) -> ValueID? {
         guard let lengths = node.optionalInput(4) else { return nil }
-        let steps = node.shape(x)[1]
+        let (sequences, steps) = (node.shape(x)[0], node.shape(x)[1])
+        guard node.shape(lengths) == [sequences] else {
+            throw .invalid("sequence_lens has shape \(node.shape(lengths)), not [\(sequences)]")
+        }
         if let constant = node.builder.constant(lengths), constant.intValues.allSatisfy({ $0 == steps }) { return nil }
         return lengths
     }

@@ -4,6 +4,9 @@ import TensorGraph
 
 /// ONNX `Resize` and its predecessor `Upsample`: one axis after the other.
 enum ResizeOperators {
+    /// Entries of a resized axis, for each of which its sources are listed.
+    private static let longestAxis = 1 << 24
+
     static let all: [any OperatorPlugin] =
         [11, 13, 18, 19].map { StandardOperator("Resize", since: $0, structuralInputs: [1, 2, 3], expand: resize) }
         + [
@@ -79,6 +82,9 @@ enum ResizeOperators {
         for (axis, resizing) in axes.sorted(by: { $0.key < $1.key }) where !resizing.isUnchanged {
             shape[axis] = resizing.outputSize
             try CheckedSize.check(shape)
+            guard resizing.outputSize <= longestAxis else {
+                throw .unsupported("axis \(axis) would have \(resizing.outputSize) entries, more than \(longestAxis)")
+            }
             guard resizing.inputSize > 0 || resizing.outputSize == 0 else {
                 throw .invalid("axis \(axis) has no entries to resize")
             }

@@ -68,6 +68,7 @@ public struct GraphBuilder {
         let types: [TensorType]
         do {
             types = try operation.outputTypes(for: inputs.map(type(of:)))
+            for type in types { try CheckedSize.check(type.shape) }
         } catch {
             throw error.at("\(origin)")
         }
@@ -135,7 +136,10 @@ public struct GraphBuilder {
 
     private mutating func fold(_ operation: any Operation, _ inputs: [ValueID], _ types: [TensorType]) -> [ValueID]? {
         let constants = inputs.compactMap(constant)
-        guard constants.count == inputs.count, let results = evaluator(operation, constants, types) else { return nil }
+        // What is too large to be kept is computed when the graph runs.
+        guard constants.count == inputs.count, types.allSatisfy({ CheckedSize.fitsConstant($0.shape) }),
+            let results = evaluator(operation, constants, types)
+        else { return nil }
         return results.map { addConstant($0) }
     }
 

@@ -98,6 +98,14 @@ extension LossSpecification {
         var shape = model.builder.shape(of: output.value)
         shape.remove(at: factor.axis)
         guard kind == .crossEntropy, !shape.isEmpty else { return (shape, 0) }
+        if var axis = classAxis {
+            if axis < 0 { axis += shape.count + 1 }
+            guard axis != factor.axis, 0...shape.count ~= axis else {
+                throw .invalid("the output of shape \(model.builder.shape(of: output.value)) has no class axis \(axis)")
+            }
+            let classes = shape.remove(at: axis > factor.axis ? axis - 1 : axis)
+            return (shape, classes)
+        }
         let classes = shape.remove(at: shape.count >= 3 ? 0 : shape.count - 1)
         return (shape, classes)
     }

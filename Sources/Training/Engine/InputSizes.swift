@@ -10,6 +10,8 @@ public struct InputSizes: Sendable {
     public let fixedBatchSize: Int?
     /// Whether a dimension got the default size because nobody gave it.
     public let assumedDimensions: Bool
+    /// A larger batch cannot be meant: its rows could not even be listed.
+    private static let largestBatch = 1 << 24
 
     /// - Parameters:
     ///   - sampleShapes: shapes of one sample as the data have them; inputs not named get their sizes from the model
@@ -58,6 +60,14 @@ public struct InputSizes: Sendable {
         }
         if let fixed, fixed.size < 1 {
             throw GraphError(.invalid, "has a batch axis of size \(fixed.size)", at: "input '\(fixed.input)'")
+        }
+        for (name, shape) in shapes {
+            do { try CheckedSize.check([fixed?.size ?? 1] + shape) } catch { throw error.at("input '\(name)'") }
+        }
+        if let fixed, fixed.size > Self.largestBatch {
+            throw GraphError(
+                .unsupported, "fixes the batch size at \(fixed.size), more than \(Self.largestBatch)",
+                at: "input '\(fixed.input)'")
         }
         self.sampleShapes = shapes
         self.batchAxes = batchAxes

@@ -18,7 +18,7 @@ public struct TrainableModel: Sendable {
     ) throws(GraphError) {
         for name in trainable {
             guard let initializer = graph.initializers.first(where: { $0.name == name }),
-                initializer.dataType.isTrainable
+                initializer.isTrainable
             else { throw GraphError(.invalid, "is no float initializer of the model", at: "parameter '\(name)'") }
         }
         self.graph = graph

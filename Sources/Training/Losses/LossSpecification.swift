@@ -20,10 +20,14 @@ public struct LossSpecification: Hashable, Sendable {
     public var kind: Kind
     /// The output that the loss reads; nil for the only or first one.
     public var logits: String?
+    /// The axis of the output that holds the classes, counted from the end if negative; nil for the one that the targets
+    /// leave over, and where that may be several, axis 1, as in PyTorch.
+    public var classAxis: Int?
 
-    public init(_ kind: Kind = .crossEntropy, logits: String? = nil) {
+    public init(_ kind: Kind = .crossEntropy, logits: String? = nil, classAxis: Int? = nil) {
         self.kind = kind
         self.logits = logits
+        self.classAxis = classAxis
     }
 
     /// Name of the graph input that holds the targets.
@@ -116,22 +120,25 @@ extension LossSpecification {
         }
         // The positions of a sample are the axes that are neither batch nor class, in the order of the targets.
         let rest = shape.indices.filter { $0 != factor.axis }
-        let candidates = rest.filter { candidate in rest.filter { $0 != candidate }.map { shape[$0] } == targetShape }
+        let candidates = rest.filter { candidate in
+            (classAxis.map { $0 < 0 ? $0 + shape.count : $0 } ?? candidate) == candidate
+                && rest.filter { $0 != candidate }.map { shape[$0] } == targetShape
+        }
         // PyTorch has classes on axis 1; language models have them last. Both fit only if the sizes agree.
-        let classAxis =
+        let chosen =
             if let last = candidates.last, last == shape.count - 1 {
                 candidates.contains(1) && candidates.count > 1 ? 1 : last
             } else { candidates.first }
-        guard let classAxis else {
+        guard let chosen else {
             throw GraphError(
                 .invalid,
-                "of shape \(shape) has no class axis that leaves targets of shape \(targetShape) per sample; choose another --logits or --loss",
+                "of shape \(shape) has no class axis\(classAxis.map { " \($0)" } ?? "") that leaves targets of shape \(targetShape) per sample; choose another --logits or --loss",
                 at: "output '\(name)'")
         }
-        let order = [factor.axis] + rest.filter { $0 != classAxis } + [classAxis]
+        let order = [factor.axis] + rest.filter { $0 != chosen } + [chosen]
         let positions = targetShape.elementCount
         let logits = try builder.view(
-            try builder.transpose(output, order), [builder.batchSize, positions, shape[classAxis]])
+            try builder.transpose(output, order), [builder.batchSize, positions, shape[chosen]])
         let targets = builder.addInput(
             Self.targets, TensorType(.int64, [builder.batchSize] + targetShape), batch: BatchFactor(axis: 0))
         let rows = try builder.view(targets, [builder.batchSize, positions])

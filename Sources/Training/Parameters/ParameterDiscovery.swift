@@ -40,6 +40,7 @@ public struct ParameterDiscovery {
         guard tensor.dataType.isTrainable else {
             return (false, "holds \(tensor.dataType), not floating-point numbers")
         }
+        guard tensor.isTrainable else { return (false, "has no elements") }
         guard let main = mainReading(readings) else {
             return (false, "no output depends on it")
         }

@@ -89,7 +89,7 @@ private struct Tensors {
         self.model = model
         self.findings = findings
         parameters = Set(findings.filter(\.isParameter).map(\.name))
-        trainable = model.graph.initializers.filter(\.dataType.isTrainable).map(\.name)
+        trainable = model.graph.initializers.filter(\.isTrainable).map(\.name)
     }
 
     func parameters(of roles: Set<ParameterFinding.Role>) -> Set<String> {

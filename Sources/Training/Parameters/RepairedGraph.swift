@@ -41,25 +41,33 @@ public struct RepairedGraph: Sendable {
 
     /// The same for values that are made when they are written.
     public func edits(_ values: [String: TensorValues]) throws -> ONNXEdits {
+        var values = values
+        for copy in copies {
+            guard let table = values[copy.table] else { continue }
+            values[copy.name] = TensorValues(count: table.count) { () throws(ONNXFormatError) in
+                copy.values(of: try table.load())
+            }
+        }
         var edits = ONNXEdits()
         edits.values = values
         for tensor in untied {
             edits.values[tensor.name] = nil
             guard values[tensor.name] != nil || values[tensor.original] != nil else { continue }
-            let new = try values[tensor.name] ?? TensorValues(initialValues(of: tensor.name))
+            let new = try values[tensor.name] ?? TensorValues(initialValues(of: tensor))
             edits.additions.append(ONNXEdits.Addition(name: tensor.name, like: tensor.original, values: new))
             edits.rewirings += tensor.rewirings
-        }
-        for copy in copies {
-            guard let table = values[copy.table] else { continue }
-            edits.values[copy.name] = TensorValues(count: table.count) { () throws(ONNXFormatError) in
-                copy.values(of: try table.load())
-            }
         }
         return edits
     }
 
-    private func initialValues(of name: String) throws -> [Float] {
-        try graph.initializers.first { $0.name == name }!.load().floatValues
+    /// What an untied tensor is before training. One that is a copy of a table is not in the graph any more; it equals
+    /// the tensor that it was merged with.
+    private func initialValues(of tensor: UntiedTensor) throws -> [Float] {
+        for name in [tensor.name, tensor.original] {
+            if let initializer = graph.initializers.first(where: { $0.name == name }) {
+                return try initializer.load().floatValues
+            }
+        }
+        throw GraphError(.invalid, "its values before training are not in the model", at: "tensor '\(tensor.original)'")
     }
 }

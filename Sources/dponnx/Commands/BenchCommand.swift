@@ -23,6 +23,12 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The output that the loss reads; default: the first.", valueName: "output"))
     var logits: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The axis of the output that holds the classes of cross-entropy, where the shapes fit several; default: 1.",
+            valueName: "axis"))
+    var classAxis: Int?
+
     @Option(help: ArgumentHelp("Samples per step, computed at once.", valueName: "b"))
     var batchSize = 32
 
@@ -59,7 +65,7 @@ struct BenchCommand: ParsableCommand {
         try reportingFailures {
             let loaded = try selection.load(model)
             try loaded.requireOutput(logits)
-            let specification = LossSpecification(loss, logits: logits)
+            let specification = LossSpecification(loss, logits: logits, classAxis: classAxis)
             let names = try selection.names(in: loaded)
             let benchmark = try StepBenchmark(
                 loaded.trainable(names, model.inputOptions), loss: specification,

@@ -28,8 +28,14 @@ struct DataArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The output that the loss reads; default: the first.", valueName: "output"))
     var logits: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The axis of the output that holds the classes of cross-entropy, where the shapes fit several; default: 1.",
+            valueName: "axis"))
+    var classAxis: Int?
+
     func specification(for model: LoadedModel) throws -> LossSpecification {
-        let specification = LossSpecification(loss, logits: logits)
+        let specification = LossSpecification(loss, logits: logits, classAxis: classAxis)
         try model.requireOutput(logits)
         if case .output(let name) = loss { try model.requireOutput(name) }
         return specification

@@ -1,12 +1,12 @@
-import TensorGraph
-
 /// Sizes that come out of a model's numbers, before anything is allocated for them.
-enum CheckedSize {
+public enum CheckedSize {
     /// Elements that a tensor may have: beyond it a size is a mistake or an attack (1 TiB of floats).
     private static let limit = 1 << 38
+    /// Elements of a tensor that is kept in memory with the graph.
+    private static let constantLimit = 1 << 28
 
     /// - Throws: `invalid` if a dimension is negative or there are too many elements to address.
-    static func check(_ shape: [Int]) throws(GraphError) {
+    public static func check(_ shape: [Int]) throws(GraphError) {
         var count = 1
         for dimension in shape {
             guard dimension >= 0 else { throw .invalid("\(dimension) is no size of an axis, in shape \(shape)") }
@@ -19,11 +19,12 @@ enum CheckedSize {
         }
     }
 
-    /// For tensors that the import itself makes: they are kept in memory with the graph.
-    static func checkConstant(_ shape: [Int]) throws(GraphError) {
+    /// For tensors that the import itself makes.
+    public static func checkConstant(_ shape: [Int]) throws(GraphError) {
         try check(shape)
-        guard shape.elementCount <= 1 << 28 else {
-            throw .unsupported("a constant tensor of shape \(shape) is too large")
-        }
+        guard fitsConstant(shape) else { throw .unsupported("a constant tensor of shape \(shape) is too large") }
     }
+
+    /// Whether a tensor of a checked shape may be kept with the graph.
+    static func fitsConstant(_ shape: [Int]) -> Bool { shape.elementCount <= constantLimit }
 }
