@@ -7,7 +7,7 @@
 # run, so that this may precede every build.
 set -euo pipefail
 
-packages=(libopenblas-dev libprotobuf-c-dev libssl-dev zlib1g-dev pkg-config "$@")
+packages=(libopenblas-dev libdnnl-dev libprotobuf-c-dev libssl-dev zlib1g-dev pkg-config "$@")
 needed_swift=6.2
 
 fail() {

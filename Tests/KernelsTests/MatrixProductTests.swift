@@ -65,6 +65,47 @@ import Testing
         #expect(c[0].isNaN && c[1] == 3)
     }
 
+    /// Sizes from which another library's product may be taken, among them narrow ones and rows far apart.
+    @Test func largeProductsAgreeWithTheDefinition() {
+        var random = SeededValues(3)
+        for (m, n, k) in [(64, 64, 64), (10, 300, 256), (256, 10, 301), (1, 700, 400), (700, 1, 400), (130, 67, 129)] {
+            for (transposeA, transposeB) in [(false, false), (true, false), (false, true), (true, true)] {
+                let (lda, ldb, ldc) = ((transposeA ? m : k) + 5, (transposeB ? k : n) + 3, n + 7)
+                let a = random.floats(lda * (transposeA ? k : m))
+                let b = random.floats(ldb * (transposeB ? n : k))
+                let start = random.floats(m * ldc)
+                let exact = product(transposeA, transposeB, m, n, k, a, lda, b, ldb)
+                for beta in [Float(0), -0.5] {
+                    var c = beta == 0 ? start.map { _ in Float.nan } : start
+                    gemm(
+                        transposeA: transposeA, transposeB: transposeB, m: m, n: n, k: k, alpha: 1.5, a: a, lda: lda,
+                        b: b, ldb: ldb, beta: beta, c: &c, ldc: ldc, pool: pools[0])
+                    let actual = (0..<m * n).map { c[$0 / n * ldc + $0 % n] }
+                    let expected = (0..<m * n).map {
+                        1.5 * exact[$0] + (beta == 0 ? 0 : Double(beta) * Double(start[$0 / n * ldc + $0 % n]))
+                    }
+                    #expect(error(actual, expected) < 1e-5, "\(m)x\(n)x\(k) \(transposeA) \(transposeB)")
+                    let gap = (0..<m * ldc).filter { $0 % ldc >= n }
+                    #expect(gap.allSatisfy { beta == 0 ? c[$0].isNaN : c[$0] == start[$0] }, "wrote between the rows")
+                }
+            }
+        }
+    }
+
+    /// A sample whose values are not finite must be seen to be so, in products of any size.
+    @Test func infinitiesAreNotLost() {
+        for size in [8, 96] {
+            var a = [Float](repeating: 0, count: size * size)
+            let b = [Float](repeating: 1, count: size * size)
+            a[0] = .infinity
+            a[size] = .nan
+            var c = [Float](repeating: 0, count: size * size)
+            gemm(m: size, n: size, k: size, a: a, lda: size, b: b, ldb: size, c: &c, ldc: size, pool: pools[0])
+            #expect(c[..<size].allSatisfy { $0 == .infinity } && c[size..<2 * size].allSatisfy(\.isNaN))
+            #expect(c[(2 * size)...].allSatisfy { $0 == 0 })
+        }
+    }
+
     @Test func batches() {
         var random = SeededValues(2)
         for (batch, m, n, k) in [(1, 5, 6, 7), (2, 40, 50, 60), (33, 9, 4, 11), (5, 1, 3, 2)] {
