@@ -9,6 +9,8 @@
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
                              apply_to = function)
 #define VK_NAME avx512
+#define VK_LANES 16
+#define VK_TILE_ROWS 12
 #include "bodies/table.h"
 #pragma clang attribute pop
 #endif

@@ -7,11 +7,10 @@ struct PackedMatrix {
     let depth: Int
     let columns: Int
 
-    private static let panelWidth = 16
-
-    /// Floats that a packed matrix takes.
+    /// Floats that a packed matrix takes, whichever kernels pack it.
     static func count(depth: Int, columns: Int) -> Int {
-        depth * ((columns + panelWidth - 1) / panelWidth * panelWidth)
+        let widestPanel = 32
+        return depth * ((columns + widestPanel - 1) / widestPanel * widestPanel)
     }
 
     /// Packs `matrix`, stored row by row, or column by column if `transposed` (rows of B^T), into `memory`.
@@ -19,10 +18,11 @@ struct PackedMatrix {
         _ matrix: UnsafePointer<Float>, transposed: Bool, depth: Int, columns: Int,
         into memory: UnsafeMutablePointer<Float>, pool: ThreadPool
     ) {
-        let panelCount = (columns + Self.panelWidth - 1) / Self.panelWidth
-        pool.forRanges(panelCount, grain: max(1, elementGrain / max(1, depth * Self.panelWidth))) { range, _ in
-            let first = range.lowerBound * Self.panelWidth
-            let count = min(columns, range.upperBound * Self.panelWidth) - first
+        let panelWidth = Int(vector.pointee.panel_width)
+        let panelCount = (columns + panelWidth - 1) / panelWidth
+        pool.forRanges(panelCount, grain: max(1, elementGrain / max(1, depth * panelWidth))) { range, _ in
+            let first = range.lowerBound * panelWidth
+            let count = min(columns, range.upperBound * panelWidth) - first
             vector.pointee.pack_panels(
                 matrix + first * (transposed ? depth : 1), Int64(transposed ? 1 : columns),
                 Int64(transposed ? depth : 1), Int64(depth), Int64(count), memory + first * depth)

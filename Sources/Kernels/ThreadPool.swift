@@ -97,7 +97,8 @@ private let identityKey: pthread_key_t = {
 /// costs the loop nothing: it finds the gate closed and turns back.
 private final class ThreadTeam: @unchecked Sendable {
     private static let closed = 1 << 62
-    private static let spins = 400
+    /// Some tens of microseconds, as long as it takes to wake a thread: between the loops of a step there is less.
+    private static let spins = 40_000
     private static let yields = 20
 
     private let generation = Atomic<Int>(0)

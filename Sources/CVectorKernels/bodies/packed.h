@@ -1,9 +1,12 @@
 // Products with a matrix that is packed once and used for many: the recurrent weights of every time step. The method is
 // that of Goto & van de Geijn 2008: panels of B are read one after another, tiles of C are summed up in registers.
 
-/// Floats of a register, and rows of a tile: twelve registers of sums leave room for what is multiplied.
+/// Floats of a register, and rows of a tile: twelve of sixteen registers hold sums, or twenty-four of thirty-two, which
+/// leaves room for what is multiplied.
+#ifndef VK_LANES
 #define VK_LANES 8
 #define VK_TILE_ROWS 6
+#endif
 /// A panel is as wide as two registers: what a tile reads of one row of B.
 #define VK_PANEL (2 * VK_LANES)
 /// Rows of a panel that are worked on at a time: they stay in the level-1 cache while the rows of A pass.
@@ -19,7 +22,7 @@ VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row
     vk_lane sums[VK_TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = (vk_lane){0};
-#pragma clang loop unroll_count(4)
+#pragma clang loop unroll(disable)
     for (int64_t p = 0; p < k; p++) {
         vk_lane first = *(const vk_lane_unaligned *)(b + p * VK_PANEL), second = first;
         if (vectors == 2) second = *(const vk_lane_unaligned *)(b + p * VK_PANEL + VK_LANES);
@@ -59,6 +62,14 @@ static void tile(int64_t rows, const float *a, int64_t a_row, const float *b, in
         VK_TILE_OF(4)
         VK_TILE_OF(5)
         VK_TILE_OF(6)
+#if VK_TILE_ROWS > 6
+        VK_TILE_OF(7)
+        VK_TILE_OF(8)
+        VK_TILE_OF(9)
+        VK_TILE_OF(10)
+        VK_TILE_OF(11)
+        VK_TILE_OF(12)
+#endif
 #undef VK_TILE_OF
     }
 }

@@ -47,6 +47,7 @@ const vk_table VK_JOIN(vk_table_, VK_NAME) = {
     .transpose = transpose,
     .round_float16 = round_float16,
     .round_bfloat16 = round_bfloat16,
+    .panel_width = VK_PANEL,
     .pack_panels = pack_panels,
     .product_packed = product_packed,
     .lstm_step = lstm_step,

@@ -134,8 +134,10 @@ typedef struct {
     void (*round_float16)(const float *x, float *out, int64_t n);
     void (*round_bfloat16)(const float *x, float *out, int64_t n);
 
+    /// Columns of a panel, 16 or 32.
+    int64_t panel_width;
     /// Copies B [k, n], whose elements [p, j] lie at b[p * b_row + j * b_column], into the form that `product_packed`
-    /// reads: k floats for every column, their count rounded up to a multiple of 16.
+    /// reads: panels one after another, k floats for every column of each, zeros for those that are missing.
     void (*pack_panels)(const float *b, int64_t b_row, int64_t b_column, int64_t k, int64_t n, float *packed);
     /// C [m, n] = A B, or C += A B if `adds`, for A [m, k] whose rows are `a_row` apart.
     void (*product_packed)(const float *a, int64_t a_row, const float *packed, float *c, int64_t c_row, int64_t m,
