@@ -23,7 +23,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The output that the loss reads; default: the first.", valueName: "output"))
     var logits: String?
 
+    // A negative axis counts from the end: a number with its sign is no option.
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The axis of the output that holds the classes of cross-entropy, where the shapes fit several; default: 1.",
             valueName: "axis"))
