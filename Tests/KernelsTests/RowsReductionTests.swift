@@ -59,6 +59,22 @@ import Testing
         }
     }
 
+    @Test func sumsProducts() {
+        var numbers = TestNumbers(53)
+        for (shape, axes) in Self.patterns + [([2, 2500], [1]), ([3, 40, 1100], [1])] {
+            let (x, y) = (numbers.floats(elements(shape)), numbers.floats(elements(shape)))
+            // Products of floats are exact in double; the kernel rounds each to float.
+            let groups = Self.groups(zip(x, y).map { Double($0) * Double($1) }, shape, axes)
+            for threads in [1, 2] {
+                var out = [Float](repeating: .nan, count: groups.count)
+                Rows.sumProducts(x, y, shape: shape, axes: axes, into: &out, pool: ThreadPool(threads: threads))
+                let allowed = groups.map { group in 1e-7 * group.reduce(1e-6) { $0 + abs($1) } }
+                let exact = groups.map { Self.exact(.sum, $0) }
+                #expect(out.indices.allSatisfy { abs(Double(out[$0]) - exact[$0]) <= allowed[$0] }, "\(shape) \(axes)")
+            }
+        }
+    }
+
     @Test func fuzz() {
         var numbers = TestNumbers(52)
         let pool = ThreadPool(threads: 2)

@@ -103,10 +103,20 @@ extension Rows {
         }
     }
 
-    /// Accumulates every output and hands it, with its index, to `store`.
+    /// out = the sum of x y over `axes`, for x and y of one shape: products are rounded to float and added in double.
+    public static func sumProducts(
+        _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, shape: [Int], axes: Set<Int>,
+        into out: UnsafeMutablePointer<Float>, pool: ThreadPool
+    ) {
+        let plan = ReductionPlan(shape: shape, axes: axes)
+        guard plan.keptCount * (plan.reducesRun ? 1 : plan.run) > 0 else { return }
+        accumulate(Int32(VK_SUM), plan, x, times: y, shifts: nil, pool) { at, value in out[at] = Float(value) }
+    }
+
+    /// Accumulates every output, of products where there is a second operand, and hands it, with its index, to `store`.
     private static func accumulate(
-        _ code: Int32, _ plan: ReductionPlan, _ x: UnsafePointer<Float>, shifts: UnsafePointer<Float>?,
-        _ pool: ThreadPool, _ store: (_ output: Int, _ value: Double) -> Void
+        _ code: Int32, _ plan: ReductionPlan, _ x: UnsafePointer<Float>, times y: UnsafePointer<Float>? = nil,
+        shifts: UnsafePointer<Float>?, _ pool: ThreadPool, _ store: (_ output: Int, _ value: Double) -> Void
     ) {
         let width = plan.reducesRun ? 1 : min(plan.run, 512)
         let tiles = plan.reducesRun ? 1 : (plan.run + width - 1) / width
@@ -127,10 +137,13 @@ extension Rows {
                         let at = plan.reducesRun ? task : task / tiles * plan.run + start
                         let sums = parts > 1 ? partials + index * width : local.baseAddress!
                         sums.update(repeating: identity, count: columns)
-                        sum(
-                            code, plan, x + ReductionPlan.offset(task / tiles, plan.kept) + start,
-                            steps * part / parts..<steps * (part + 1) / parts, columns, sums,
-                            shifts.map { $0 + at })
+                        let first = ReductionPlan.offset(task / tiles, plan.kept) + start
+                        let own = steps * part / parts..<steps * (part + 1) / parts
+                        if let y {
+                            sumProducts(plan, x + first, y + first, own, columns, sums)
+                        } else {
+                            sum(code, plan, x + first, own, columns, sums, shifts.map { $0 + at })
+                        }
                         if parts == 1 { for c in 0..<columns { store(at + c, sums[c]) } }
                     }
                 }
@@ -173,6 +186,31 @@ extension Rows {
                 code, x + ReductionPlan.offset(step, plan.reduced), Int64(rows), Int64(columns), Int64(last.stride),
                 sums, shifts)
             step += rows
+        }
+    }
+
+    /// As `sum`, of products, which are made in pieces that stay in the level-1 cache.
+    private static func sumProducts(
+        _ plan: ReductionPlan, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ steps: Range<Int>,
+        _ columns: Int, _ sums: UnsafeMutablePointer<Double>
+    ) {
+        let (piece, code) = (1024, Int32(VK_SUM))
+        let length = plan.reducesRun ? plan.run : columns
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: min(piece, length)) { buffer in
+            let products = buffer.baseAddress!
+            for step in steps {
+                let row = ReductionPlan.offset(step, plan.reduced)
+                for start in stride(from: 0, to: length, by: piece) {
+                    let count = Int64(min(piece, length - start))
+                    let block = vk_block(rows: 1, columns: count, a_row: 0, a_column: 1, b_row: 0, b_column: 1)
+                    vector.pointee.binary_f32(Int32(VK_MUL), x + row + start, y + row + start, products, block)
+                    if plan.reducesRun {
+                        vector.pointee.reduce_row(code, products, count, sums, 0)
+                    } else {
+                        vector.pointee.reduce_columns(code, products, 1, count, 0, sums + start, nil)
+                    }
+                }
+            }
         }
     }
 

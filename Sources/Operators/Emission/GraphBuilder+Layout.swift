@@ -1,3 +1,4 @@
+internal import Kernels
 public import TensorGraph
 
 /// Emitting changes of shape and order, without leaving no-ops in the graph.
@@ -105,11 +106,21 @@ extension GraphBuilder {
         let split = Array(full[..<factor.axis]) + [factor.outer, batchSize, factor.inner] + full[(factor.axis + 1)...]
         let kept = Array(target[..<factor.axis]) + [1, batchSize, 1] + target[(factor.axis + 1)...]
         let axes = split.indices.filter { kept[$0] == 1 && split[$0] != 1 }
-        let summed = try sum(try view(value, split), axes: axes, keepingAxes: true)
+        let summed = try sumOfProducts(value, as: split, axes: axes)
         let batchAxis = factor.axis + 1
         let order = [batchAxis] + split.indices.filter { $0 != batchAxis }
         // Moving the batch in front is a change of shape only if nothing but ones stands before it.
         let isInFront = kept[..<batchAxis].allSatisfy { $0 == 1 }
         return try view(isInFront ? summed : try transpose(summed, order), [batchSize] + shape)
+    }
+
+    /// Sums a value, seen as `shape`, over axes, which it keeps. Where it is a product, that need not be in memory.
+    private mutating func sumOfProducts(_ value: ValueID, as shape: [Int], axes: [Int]) throws(GraphError) -> ValueID {
+        guard !axes.isEmpty, let node = graph.producer(of: value), (node.operation as? Binary)?.function == .mul,
+            node.inputs.allSatisfy({ graph.type(of: $0) == graph.type(of: value) }),
+            graph.type(of: value).elementType == .float32
+        else { return try sum(try view(value, shape), axes: axes, keepingAxes: true) }
+        let factors = [try view(node.inputs[0], shape), try view(node.inputs[1], shape)]
+        return try emit(ProductSum(axes: axes), factors[0], factors[1])
     }
 }
