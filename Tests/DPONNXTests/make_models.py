@@ -362,6 +362,21 @@ class Grid(nn.Module):
         return self.head((own + near) @ x).mean(1)
 
 
+class Bags(nn.Module):
+    """Bags of embeddings, which exporters write as loops over the samples of a batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = nn.EmbeddingBag(7, 4, mode="mean")
+        self.sum = nn.EmbeddingBag(6, 4, mode="sum")
+        self.max = nn.EmbeddingBag(5, 2, mode="max")
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, a, b, weights):
+        bags = self.mean(a), self.sum(b, per_sample_weights=weights), self.max(b.clamp(max=4))
+        return self.head(torch.tanh(torch.cat(bags, 1)))
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -480,6 +495,10 @@ models = {
     "repeated_torchscript": (Repeated, lambda: {"x": torch.randn(samples, 4, 6)}, 17),
     "masked_torchscript": (Masked, masked, 17),
     "towers": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, None),
+    "bags": (Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, None),
+    "bags_fixed": (Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 20, 3),
+    "bags_torchscript": (
+        Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 13),
     "turned": (Turned, lambda: image(3, 5), 20, None, True),
     "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True),
     "gru_packed_fixed": (lambda: Packed(trains_start=False), lambda: {

@@ -72,6 +72,41 @@ import Testing
         #expect(mixing.first?.mixing.reason.contains("number of runs") == true)
     }
 
+    /// A loop whose run i computes `each` from what it reads of x.
+    private func overSamples(_ reading: [ImportedNode]) throws -> SpecializedModel {
+        let body = Self.body(["run", "go"], ["on", "each"], [Self.node("Identity", ["go"], "on")] + reading)
+        return try specialized(Self.batchSize + [Self.node("Loop", ["batch", ""], "y", ["body": body])])
+    }
+
+    @Test func aLoopOverSamplesComputesAllAtOnce() throws {
+        let model = try overSamples([
+            Self.node("Gather", ["x", "run"], "own"), Self.node("Neg", ["own"], "minus"),
+            Self.node("Add", ["minus", "own"], "each"),
+        ])
+        let output = model.outputs[0].value
+        #expect(model.builder.graph.type(of: output).shape == [4, 3])
+        #expect(model.builder.graph[output].batch == .factor(BatchFactor(axis: 0)))
+        var builder = model.builder
+        builder.addOutput("y", output)
+        #expect(builder.finish().nodes.map { "\($0.operation)" } == ["neg", "add"])
+    }
+
+    /// The first sample in every run, its neighbour, the number of the run, and the samples in another order.
+    @Test func aLoopThatReadsOtherSamplesMixes() throws {
+        let own = Self.node("Gather", ["x", "run"], "own")
+        let others: [[ImportedNode]] = [
+            [Self.node("Gather", ["x", "zero"], "each")],
+            [own, Self.node("Gather", ["x", "zero"], "first"), Self.node("Add", ["own", "first"], "each")],
+            [own, Self.node("Cast", ["run"], "number", ["to": .int(1)]), Self.node("Mul", ["own", "number"], "each")],
+            [Self.node("Neg", ["run"], "back"), Self.node("Gather", ["x", "back"], "each")],
+            [own, Self.node("Add", ["x", "own"], "sums"), Self.node("Gather", ["sums", "run"], "each")],
+        ]
+        for nodes in others {
+            let model = try overSamples(nodes)
+            #expect(!model.builder.mixingNodes(before: model.outputs[0].value).isEmpty)
+        }
+    }
+
     @Test func aBranchChosenByTheNumberOfSamplesMixes() throws {
         let model = try specialized(
             Self.batchSize + [

@@ -102,6 +102,8 @@ public struct ImportedGraph: Sendable {
         public var exportedKind: String?
         /// Values that the exporter computed the tensor from, if it says so; empty for a tensor stored as it was.
         public var foldedFrom: [String]
+        /// Whether the exporter computed the tensor that this one is a copy of: its name says nothing.
+        public var isComputed = false
         /// The decoded tensor.
         public var load: @Sendable () throws -> Constant
 

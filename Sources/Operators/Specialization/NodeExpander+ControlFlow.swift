@@ -86,11 +86,19 @@ extension NodeExpander {
             guard let value else { throw .invalid("a value carried from run to run is missing") }
             results.append(value)
         }
+        // Runs that are the samples are as many as those.
+        var dependent = results
         for (index, values) in collected.enumerated() {
+            if let samples = try SampleLoop.joined(values, in: &builder) {
+                results.append(.tensor(samples))
+                continue
+            }
             let port = body.outputs[1 + carried.count + index]
-            results.append(.tensor(try stacked(values, axis: 0, isReversed: false, port)))
+            let value = ModelValue.tensor(try stacked(values, axis: 0, isReversed: false, port))
+            results.append(value)
+            dependent.append(value)
         }
-        decided(count, "its number of runs", node, path, results)
+        decided(count, "its number of runs", node, path, dependent)
         return results
     }
 

@@ -54,6 +54,10 @@ extension NodeExpander {
         let isNew = int("new_axis", of: node, default: 0) != 0
         let rank = builder.shape(of: first).count + (isNew ? 1 : 0)
         let axis = try normalizedAxis(int("axis", of: node, default: 0), rank: rank)
+        if axis == 0, let samples = try SampleLoop.joined(values, in: &builder) {
+            let shape = builder.shape(of: samples)
+            return isNew ? samples : try builder.view(samples, [shape[0] * shape[1]] + shape.dropFirst(2))
+        }
         return isNew ? try stack(values, axis: axis) : try builder.concatenate(values, axis: axis)
     }
 

@@ -91,6 +91,7 @@ struct FalseTies {
     private func couldTrain(_ tensor: ImportedGraph.Initializer, _ sites: [TensorSite]) throws -> Bool {
         var other = tensor
         other.exportedKind = nil
+        other.isComputed = !tensor.foldedFrom.isEmpty
         other.foldedFrom = []
         return try sites.contains { site in
             try discovery.finding(tensor, uses: [site.use]).isParameter
@@ -185,6 +186,7 @@ struct FalseTies {
         case .module, .place:
             if name != tensor.name {
                 copy.exportedKind = nil
+                copy.isComputed = !tensor.foldedFrom.isEmpty
                 copy.foldedFrom = []
             }
         }

@@ -101,7 +101,7 @@ public struct ParameterDiscovery {
     private func ruled(
         _ tensor: ImportedGraph.Initializer, _ readings: [TensorReading], _ main: TensorReading
     ) throws -> Verdict {
-        let isMadeUp = TensorName.isMadeUp(tensor.name)
+        let isMadeUp = TensorName.isMadeUp(tensor.name) || tensor.isComputed
         let count = tensor.shape.reduce(1, *)
         let isWeight =
             readings.contains { $0.role.isWeightLike && $0.isMoved && standsForWeights($0, tensor, isMadeUp) }
