@@ -26,6 +26,7 @@ public enum TieRepair {
             (graph, copies) = (heads.graph, heads.copies)
             notes += copies.map { "tied '\($0.name)' to '\($0.table)', of which it is a copy" }
         }
+        if let note = try StaleConstants.note(on: graph) { notes.append(note) }
         return RepairedGraph(graph, untied: untied, copies: copies, notes: notes)
     }
 }
