@@ -20,7 +20,12 @@ enum ConvolutionOperators {
         // On a map smaller than the kernel, outer taps see nothing but padding: they need no arithmetic.
         let (taps, reduced) = geometry.withoutIdleTaps(input: Array(shape[2...]), kernel: Array(weightShape[2...]))
         var used = weight
-        for (axis, range) in taps.enumerated() { used = try node.builder.slice(used, axis: axis + 2, range) }
+        let counts = Array(weightShape[..<2]) + taps.map(\.count)
+        if counts != weightShape {
+            let slicing = Slicing(
+                starts: [0, 0] + taps.map(\.lowerBound), steps: counts.map { _ in 1 }, counts: counts)
+            used = try node.emit(slicing, weight)
+        }
         let result = try node.emit(Convolution(reduced), x, used)
         guard let bias = node.optionalInput(2) else { return [result] }
         guard node.shape(bias) == [weightShape[0]] else {
