@@ -37,7 +37,7 @@ struct CommandRun {
 
     /// The one JSON object on standard output.
     var json: [String: Any]? {
-        try? JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
+        (try? JSONDecoder().decode(JSONValue.self, from: Data(output.utf8)))?.value as? [String: Any]
     }
 
     /// The tests lie in the folder of the products.
@@ -78,4 +78,28 @@ enum Samples {
     /// A model that averages over its batch.
     static let mixing = tests.appendingPathComponent("CommandLineTests/Fixtures/mixing.onnx").path
     static let unknownOperator = tests.appendingPathComponent("CommandLineTests/Fixtures/unknown.onnx").path
+}
+
+/// A JSON value with its numbers as they were written: JSONSerialization is off by an ulp where one has 17 digits.
+private struct JSONValue: Decodable {
+    let value: Any
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            value = NSNull()
+        } else if let truth = try? container.decode(Bool.self) {
+            value = truth
+        } else if let number = try? container.decode(Int.self) {
+            value = NSNumber(value: number)
+        } else if let number = try? container.decode(Double.self) {
+            value = NSNumber(value: number)
+        } else if let text = try? container.decode(String.self) {
+            value = text
+        } else if let list = try? container.decode([JSONValue].self) {
+            value = list.map(\.value)
+        } else {
+            value = try container.decode([String: JSONValue].self).mapValues(\.value)
+        }
+    }
 }
