@@ -149,4 +149,13 @@ import Testing
         #expect(train.errors.contains("--dataset-size"))
         #expect(try CommandRun("inspect", output).output.contains("NOT PRIVATE"))
     }
+
+    /// A negative axis counts from the end and is written as two arguments, as any other value.
+    @Test func aClassAxisMayBeNegative() throws {
+        let run = try CommandRun("evaluate", Samples.model("mlp"), "--data", Samples.data("mlp"), "--class-axis", "-1")
+        #expect(run.status == 0, "\(run.errors)")
+        let other = try CommandRun(
+            "evaluate", Samples.model("mlp"), "--data", Samples.data("mlp"), "--class-axis", "-2")
+        #expect(other.status == 65 && other.errors.contains("has no class axis -2"), "\(other.errors)")
+    }
 }

@@ -7,7 +7,7 @@ import Testing
 @Suite struct PackedMatrixTests {
     private static let sizes = [
         (1, 1, 1), (5, 7, 3), (6, 16, 256), (7, 17, 257), (13, 40, 9), (12, 24, 20), (9, 70, 700), (300, 100, 1),
-        (35, 33, 260),
+        (8, 33, 5), (10, 20, 6), (35, 33, 260),
     ]
 
     @Test(arguments: [false, true])
