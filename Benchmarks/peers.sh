@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times private training beside PyTorch's ordinary training and the private training of Opacus and fastDP.
+# Times private training beside our and PyTorch's ordinary training and the private training of Opacus and fastDP.
 #
 # usage: Benchmarks/peers.sh [ROUNDS [WORKLOAD ...]]     after `swift build -c release` and Benchmarks/models.sh
 #
@@ -10,15 +10,18 @@ set -euo pipefail
 rounds=${1:-3}
 shift || true
 dponnx=.build/release/dponnx
-peers="dponnx torch torch-heap opacus fastdp"
+peers="dponnx ordinary torch torch-heap opacus fastdp"
 . Benchmarks/workloads.sh
 
 # time_one PEER WORKLOAD: samples per second and peak resident bytes
 time_one() {
     local python=data/bench/venv/bin/python
     case $1 in
-        dponnx)
+        dponnx | ordinary)
+            local mode=bk
+            [ "$1" = dponnx ] || mode=non-private
             "$dponnx" bench "data/bench/$2.onnx" --batch-size "${batch[$2]}" --steps "${steps[$2]}" --json \
+                --clipping-mode "$mode" \
                 2> /dev/null | sed -nE 's/^ *"(resident_peak_bytes|samples_per_second)" : ([0-9.e+-]+),?$/\1 \2/p' |
                 awk '{ value[$1] = $2 } END { print value["samples_per_second"], value["resident_peak_bytes"] }'
             ;;
