@@ -7,6 +7,7 @@
 # run, so that this may precede every build.
 set -euo pipefail
 
+# Of libdnnl-dev only the library is used, but its own package is called otherwise in every release of Debian.
 packages=(libopenblas-dev libdnnl-dev libprotobuf-c-dev libssl-dev zlib1g-dev pkg-config "$@")
 needed_swift=6.2
 

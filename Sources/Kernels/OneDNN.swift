@@ -23,12 +23,17 @@ enum OneDNN {
     private static let smallest = 1 << 17
 
     private static let functions: Functions? = {
-        if getenv("DPONNX_PRODUCTS").map({ String(cString: $0) }) == "openblas" { return nil }
-        let names = ["libdnnl.so.3", "libdnnl.so.2"]
-        guard let library = names.lazy.compactMap({ (name: String) in dlopen(name, RTLD_NOW | RTLD_LOCAL) }).first
-        else {
-            return nil
+        switch getenv("DPONNX_PRODUCTS").map({ String(cString: $0) }) ?? "" {
+        case "": break
+        case "openblas": return nil
+        case let asked:
+            let line = "dponnx: DPONNX_PRODUCTS=\(asked) names no products; use openblas, or leave it out\n"
+            _ = write(STDERR_FILENO, line, line.utf8.count)
+            exit(64)
         }
+        let names = ["libdnnl.so.3", "libdnnl.so.2"]
+        let libraries = names.lazy.compactMap { (name: String) in dlopen(name, RTLD_NOW | RTLD_LOCAL) }
+        guard let library = libraries.first else { return nil }
         // A build on another threading library has no OpenMP functions among its dependencies: it is not used.
         guard let product = dlsym(library, "dnnl_sgemm"), let count = dlsym(library, "omp_get_max_threads"),
             let setCount = dlsym(library, "omp_set_num_threads")

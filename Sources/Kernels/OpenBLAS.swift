@@ -38,7 +38,7 @@ private func chooseOpenBLASCore(_ core: String) {
 
 func openBLASCore() -> String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
 
-/// The version, build options and processor kernels of the OpenBLAS library that was loaded, for `--version`.
+/// The version, build options and processor kernels of the OpenBLAS library that was loaded.
 public func openBLASConfiguration() -> String {
     _ = preparedOpenBLAS
     let configuration = openblas_get_config().map { String(cString: $0) } ?? "unknown"

@@ -22,6 +22,7 @@ VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row
     vk_lane sums[VK_TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = (vk_lane){0};
+// Unrolled, the loads ahead would drive sums out of the registers.
 #pragma clang loop unroll(disable)
     for (int64_t p = 0; p < k; p++) {
         vk_lane first = *(const vk_lane_unaligned *)(b + p * VK_PANEL), second = first;

@@ -24,7 +24,6 @@ struct StaleConstants {
 
     /// One line for the user that names what does not follow the parameters; nil if there is nothing.
     static func note(on graph: ImportedGraph) throws -> String? {
-        let discovery = ParameterDiscovery(GraphIndex(graph))
         let vectors = graph.initializers.filter { tensor in
             tensor.isTrainable && tensor.shape.reduce(1, *) <= largest
         }
@@ -32,6 +31,7 @@ struct StaleConstants {
             grouping: vectors.filter { TensorName.isMadeUp($0.name) || !$0.foldedFrom.isEmpty }
                 .map { (name: $0.name, values: try $0.load().floatValues) }, by: \.values.count)
         guard !computed.isEmpty else { return nil }
+        let discovery = ParameterDiscovery(GraphIndex(graph))
         var found: [String] = []
         for tensor in vectors where !TensorName.isMadeUp(tensor.name) && tensor.foldedFrom.isEmpty {
             guard let candidates = computed[tensor.shape.reduce(1, *)] else { continue }
