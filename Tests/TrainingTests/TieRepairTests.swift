@@ -97,26 +97,6 @@ import Testing
         #expect(findings.parameters == Set(layers + ["head.weight", "head.bias"]))
     }
 
-    /// Ones that dynamo computed, and two modules multiply by.
-    @Test func whatWasComputedFromConstantsStaysShared() throws {
-        var ones = ParameterModels.tensor("tmp", [4, 1], [1, 1, 1, 1])
-        ones.foldedFrom = ["val_1"]
-        let weight = ParameterModels.tensor(
-            "first.weight", [3, 3], ParameterModels.irregular([3, 3]), kind: "PARAMETER")
-        var graph = ParameterModels.graph(
-            [ones, weight],
-            [
-                ("MatMul", "/first/MatMul", ["x", "first.weight"], ["a"]), ("Mul", "/first/Mul", ["a", "tmp"], ["b"]),
-                ("Mul", "/second/Mul", ["b", "tmp"], ["y"]),
-            ])
-        graph.exporter = Exporter(producer: "pytorch", sources: ["p": .init(kind: "PARAMETER", target: "first.weight")])
-        let repaired = try TieRepair.repaired(graph)
-        #expect(repaired.graph.initializers.map(\.name) == ["tmp", "first.weight"])
-        let names = try ParameterSelection().names(
-            in: repaired, findings: ParameterDiscovery.findings(in: repaired.graph))
-        #expect(names == ["first.weight"])
-    }
-
     @Test func nothingHappensUnasked() throws {
         for name in ["layers_dynamo", "language_torchscript"] {
             let graph = try ParameterModels.graph(name)
