@@ -8,6 +8,7 @@ NAME.data.npz   inputs and labels, samples on the first axis
 NAME.oracle.npz   outputs, losses, gradient norms and sums of clipped gradients in float64, by initializer name
 """
 
+import itertools
 import pathlib
 import sys
 import warnings
@@ -377,6 +378,19 @@ class Bags(nn.Module):
         return self.head(torch.tanh(torch.cat(bags, 1)))
 
 
+class GatedBags(nn.Module):
+    """Two bags whose equal index tables are folded from constants: with a fixed batch they are one initializer."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = nn.EmbeddingBag(7, 4, mode="sum")
+        self.gate = nn.EmbeddingBag(7, 4, mode="sum")
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.value(x) * self.gate(x))
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -441,7 +455,7 @@ def text():
 dropped = {"pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node", "pkg.torch.onnx.class_hierarchy"}
 
 # Build, data, opset: exported by TorchScript up to 17, by dynamo above (None: its own choice). Then the size of a batch that
-# the model fixes, and whether the exporter leaves the graph as it is.
+# the model fixes, whether the exporter leaves the graph as it is, and whether each node keeps the call it was made of.
 models = {
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 3)),
             lambda: {"x": torch.randn(samples, 6)}, 17),
@@ -499,15 +513,23 @@ models = {
     "bags_fixed": (Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 20, 3),
     "bags_torchscript": (
         Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 13),
-    "turned": (Turned, lambda: image(3, 5), 20, None, True),
-    "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True),
+    "gated_bags_fixed": (GatedBags, lambda: {"x": tokens(7, 4)}, None, 3, False, True),
+    "turned": (Turned, lambda: image(3, 5), 20, None, True, True),
+    "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True, True),
     "gru_packed_fixed": (lambda: Packed(trains_start=False), lambda: {
         "x": torch.randn(samples, 4, 2), "lengths": torch.tensor([4, 2, 1, 4, 3])}, 14, 3),
     "towers_torchscript": (Towers, lambda: {"a": torch.randn(samples, 5), "b": torch.randn(samples, 5)}, 17),
 }
 
 
-def export(model, inputs, opset, path, fixed, is_raw):
+def all_nodes(lists):
+    """The nodes of graphs and of the graphs nested in them."""
+    for node in itertools.chain.from_iterable(lists):
+        yield node
+        yield from all_nodes([attribute.g.node for attribute in node.attribute if attribute.HasField("g")])
+
+
+def export(model, inputs, opset, path, fixed, is_raw, keeps_calls):
     names = list(inputs)
     arguments = tuple(value[:fixed] for value in inputs.values())
     if opset is None or opset >= 18:
@@ -517,11 +539,11 @@ def export(model, inputs, opset, path, fixed, is_raw):
             dynamic_shapes=None if fixed else tuple({0: batch} for _ in names), optimize=not is_raw, verbose=False)
         proto = program.model_proto
         # Stack traces name files of the exporting machine, and the traced program is of no use here.
-        for nodes in [proto.graph.node] + [function.node for function in proto.functions]:
-            for node in nodes:
-                kept = [entry for entry in node.metadata_props if is_raw and "fx_node" in entry.key or entry.key not in dropped]
-                del node.metadata_props[:]
-                node.metadata_props.extend(kept)
+        for node in all_nodes([proto.graph.node] + [function.node for function in proto.functions]):
+            kept = [entry for entry in node.metadata_props
+                    if keeps_calls and "fx_node" in entry.key or entry.key not in dropped]
+            del node.metadata_props[:]
+            node.metadata_props.extend(kept)
         onnx.save(proto, path)
     else:
         if getattr(model, "is_scripted", False):
@@ -568,7 +590,7 @@ def rearranged(graph, known, parameters):
     return result
 
 
-def make(name, build, data, opset, fixed=None, is_raw=False):
+def make(name, build, data, opset, fixed=None, is_raw=False, keeps_calls=False):
     torch.manual_seed(sum(name.encode()))
     model = build().eval()
     for key, tensor in list(model.named_parameters()) + list(model.named_buffers()):
@@ -576,7 +598,7 @@ def make(name, build, data, opset, fixed=None, is_raw=False):
             tensor.data += 0.2 * torch.rand_like(tensor)
     inputs = data()
     path = folder / f"{name}.onnx"
-    export(model, inputs, opset, path, fixed, is_raw)
+    export(model, inputs, opset, path, fixed, is_raw, keeps_calls)
     with torch.no_grad():
         shape = model(*inputs.values()).shape
     labels = torch.randint(0, shape[-1], shape[:-1])
