@@ -40,8 +40,9 @@ public final class StepBenchmark {
         self.pool = pool
         let data = try SyntheticData.make(for: model, loss: loss, count: self.batchSize)
         rows = Array(0..<data.count)
-        // What libraries load and keep for themselves is not the step's: buffers of matrix products, the cipher's code.
-        _ = Self.secondsOfProduct(runs: 1, pool)
+        // What libraries load and keep for themselves is not the step's: code for matrix products of each kind, their
+        // buffers, the cipher's code.
+        _ = Self.secondsOfProducts([(false, false), (false, true), (true, false), (true, true)], pool)
         let generator = SecureRandomGenerator()
         _ = generator.next()
         residentBefore = Self.residentBytes("VmRSS")
@@ -92,23 +93,24 @@ public final class StepBenchmark {
     /// Floating-point operations per second that a large matrix product reaches on this machine now: what a step could
     /// at best come near to.
     public func measureMatrixProduct() -> Double {
-        2 * Double(Self.side * Self.side * Self.side) / Self.secondsOfProduct(runs: 8, pool)
+        let seconds = Self.secondsOfProducts(Array(repeating: (false, false), count: 8), pool)
+        return 2 * Double(Self.side * Self.side * Self.side) / seconds.min()!
     }
 
     private static let side = 1024
 
-    /// The fastest of some products of two matrices of `side` rows and columns.
-    private static func secondsOfProduct(runs: Int, _ pool: ThreadPool) -> Double {
+    /// Seconds of products of two matrices of `side` rows and columns, each transposed or not.
+    private static func secondsOfProducts(_ transposes: [(a: Bool, b: Bool)], _ pool: ThreadPool) -> [Double] {
         let values = [Float](repeating: 0.5, count: side * side)
         var product = values
         let clock = ContinuousClock()
-        return (0..<runs).map { _ in
+        return transposes.map { transpose in
             clock.measure {
                 gemm(
-                    m: side, n: side, k: side, a: values, lda: side, b: values, ldb: side, c: &product, ldc: side,
-                    pool: pool)
+                    transposeA: transpose.a, transposeB: transpose.b, m: side, n: side, k: side, a: values, lda: side,
+                    b: values, ldb: side, c: &product, ldc: side, pool: pool)
             } / .seconds(1)
-        }.min()!
+        }
     }
 
     /// What each node of one step took.

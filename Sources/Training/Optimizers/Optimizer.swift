@@ -62,7 +62,7 @@ public struct Optimizer: Sendable {
         self.rule = rule
         self.weightDecay = weightDecay
         state = parameterSizes.map { size in
-            Array(repeating: [Float](repeating: 0, count: size), count: rule.stateCount)
+            (0..<rule.stateCount).map { _ in [Float](repeating: 0, count: size) }
         }
     }
 
