@@ -97,6 +97,16 @@ import Testing
         #expect(findings.parameters == Set(layers + ["head.weight", "head.bias"]))
     }
 
+    /// A parametrised weight has a name of its own at each call of its layer; a copy of the layer has another weight.
+    @Test func resultsOfOneModuleAreOneTensor() throws {
+        let repaired = try TieRepair.repaired(ParameterModels.graph("parametrized_dynamo")).graph
+        let products = repaired.nodes.filter { $0.operatorType == "Gemm" }
+        let (own, other) = ("add", "add.add_2")
+        #expect(products.map { $0.inputs[1] } == [own, own, other, own, other, "head.weight"])
+        let (bias, otherBias) = ("layer.bias", "copy.bias")
+        #expect(products.map { $0.inputs[2] } == [bias, bias, otherBias, bias, otherBias, "head.bias"])
+    }
+
     @Test func nothingHappensUnasked() throws {
         for name in ["layers_dynamo", "language_torchscript"] {
             let graph = try ParameterModels.graph(name)

@@ -58,6 +58,9 @@ struct ProgramCalls {
         let folded = names.filter { index.graph.exporter.sources[$0] == nil && !index.dependsOnData($0) }
         if folded.contains(tensor.name) { return .source([tensor.name], part: part) }
         let left = parameters.filter { !others.contains($0) }
+        // What the call's other tensors are called in the file need not be what the program calls them.
+        let renamed = otherTensors(in: call, besides: tensor).filter { Self.names(of: $0).isDisjoint(with: parameters) }
+        if folded.count == 1, left.count == renamed.count, isComputed(tensor.name) { return .source(folded, part: part) }
         switch (left.count, folded.count) {
         case (0, 0): return .constant
         case (1, 0): return .source(left, part: part)
@@ -69,6 +72,11 @@ struct ProgramCalls {
         if alike.count == 1 { return .source(alike, part: part) }
         guard !left.isEmpty, folded.isEmpty else { return nil }
         return .module(left.joined(separator: " "), role: "\(node.operatorType) \(site.use.input) \(part)")
+    }
+
+    /// Whether the program computed what bears the name, rather than held it.
+    func isComputed(_ name: String) -> Bool {
+        index.graph.exporter.sources[name] == nil && index.graph.exporter.kind(ofTarget: name) == nil
     }
 
     /// Whether two nodes, if they cut something out of a tensor, cut out the same.
@@ -105,13 +113,13 @@ struct ProgramCalls {
 
     /// Names of the tensors that the other inputs of the nodes made of a call stand for.
     private func others(in call: String, besides tensor: ImportedGraph.Initializer) -> Set<String> {
-        var names: Set<String> = []
-        for position in nodes[call]! {
-            for input in index.graph.nodes[position].inputs where input != tensor.name {
-                if let other = index.initializers[input] { names.formUnion(Self.names(of: other)) }
-            }
-        }
-        return names
+        otherTensors(in: call, besides: tensor).reduce(into: []) { $0.formUnion(Self.names(of: $1)) }
+    }
+
+    private func otherTensors(in call: String, besides tensor: ImportedGraph.Initializer) -> [ImportedGraph.Initializer]
+    {
+        let inputs = Set(nodes[call]!.flatMap { index.graph.nodes[$0].inputs }).subtracting([tensor.name])
+        return inputs.compactMap { index.initializers[$0] }
     }
 
     private static func names(of tensor: ImportedGraph.Initializer) -> Set<String> {

@@ -30,6 +30,13 @@ enum TensorName {
         "causal_mask", "attn_mask", "pixel_mean", "pixel_std", "mel_filters", "adjacency", "laplacian",
     ]
 
+    /// The name without the number that tells it from others of its kind: `div` of `div_3`.
+    static func withoutNumber(_ name: String) -> Substring {
+        guard let mark = name.lastIndex(of: "_"), mark > name.startIndex else { return name[...] }
+        let number = name[name.index(after: mark)...]
+        return !number.isEmpty && number.allSatisfy { $0.isASCII && $0.isNumber } ? name[..<mark] : name[...]
+    }
+
     /// The last component of a dotted or slashed name.
     static func leaf(_ name: String) -> String {
         String(name.split(whereSeparator: { $0 == "." || $0 == "/" }).last ?? "")

@@ -52,7 +52,8 @@ struct TensorOrigins {
     func origins(
         of tensor: ImportedGraph.Initializer, at sites: [TensorSite], fill: () throws -> Float?
     ) rethrows -> [Origin] {
-        let stated = sites.map { calls.origin(of: tensor, at: $0) ?? identityOrigin(tensor, $0) }
+        let stated = try sharedByCalls(
+            sites.map { calls.origin(of: tensor, at: $0) ?? identityOrigin(tensor, $0) }, sites, fill: fill)
         if stated.allSatisfy({ $0 != nil }) { return stated.map { $0! } }
         let isFilled = try fill() != nil
         let isTable = sites.contains { site in
@@ -67,6 +68,28 @@ struct TensorOrigins {
             guard hasModules, !isTable, let module = scopes[use.node] else { return .itself }
             return .module(module, role: "")
         }
+    }
+
+    /// What a module computes from its parameters each time that it is called, as a parametrised weight, is one tensor
+    /// under several names: `div`, `div_1`. Only numbers that anything may be filled with are equal by chance.
+    private func sharedByCalls(_ origins: [Origin?], _ sites: [TensorSite], fill: () throws -> Float?) rethrows
+        -> [Origin?]
+    {
+        struct Result: Hashable {
+            var module: String
+            var stem: Substring
+            var part: Int
+        }
+        var known: [Result: Origin] = [:]
+        var shared = origins
+        for (position, site) in sites.enumerated() {
+            guard case .source(let names, let part) = origins[position], names.count == 1,
+                calls.isComputed(names[0]), let module = scopes[site.use.node], !module.isEmpty
+            else { continue }
+            let key = Result(module: module, stem: TensorName.withoutNumber(names[0]), part: part)
+            if let first = known[key] { shared[position] = first } else { known[key] = origins[position] }
+        }
+        return try shared != origins && fill() == nil ? shared : origins
     }
 
     /// The origin of a tensor that is filled with one number.

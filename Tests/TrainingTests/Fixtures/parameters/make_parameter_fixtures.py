@@ -167,6 +167,26 @@ class Recurrent(nn.Module):
         return self.head(self.lstm(x)[0][:, -1])
 
 
+class Symmetric(nn.Module):
+    def forward(self, weight):
+        return weight.triu() + weight.triu(1).transpose(0, 1)
+
+
+class Parametrized(nn.Module):
+    """A weight that is computed anew at each call of its layer, and a copy of the layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.utils.parametrize.register_parametrization(nn.Linear(4, 4), "weight", Symmetric())
+        self.copy = copy.deepcopy(self.layer)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        for layer in [self.layer, self.layer, self.copy, self.layer, self.copy]:
+            x = torch.tanh(layer(x))
+        return self.head(x)
+
+
 def save(model, name):
     for node in model.graph.node:
         kept = [p for p in node.metadata_props if "stack_trace" not in p.key and "class_hierarchy" not in p.key]
@@ -267,5 +287,6 @@ export(Image(), (torch.randn(2, 2, 6, 6),), "image")
 export(Conventions(), (torch.randn(2, 2, 5, 5),), "conventions", dynamo=False)
 export(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
 export_unoptimized(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
+export(Parametrized(), (torch.randn(2, 4),), "parametrized")
 functions()
 constants()
