@@ -107,6 +107,13 @@ import Testing
         #expect(products.map { $0.inputs[2] } == [bias, bias, otherBias, bias, otherBias, "head.bias"])
     }
 
+    /// The exporter's optimiser splits what attention to something else reads, in nodes that bear no module.
+    @Test func nodesOfTheOptimizerBelongToTheirReaders() throws {
+        let repaired = try TieRepair.repaired(ParameterModels.graph("crossed_dynamo")).graph
+        let split = repaired.nodes.filter { $0.operatorType == "Split" }.map { $0.inputs[0] }
+        #expect(split == ["layer.multihead_attn.in_proj_weight", "layer.multihead_attn.in_proj_bias"])
+    }
+
     @Test func nothingHappensUnasked() throws {
         for name in ["layers_dynamo", "language_torchscript"] {
             let graph = try ParameterModels.graph(name)

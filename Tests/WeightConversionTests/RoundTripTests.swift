@@ -86,6 +86,25 @@ import Testing
         #expect(same.report.isComplete)
     }
 
+    /// A number that the exporter computed from a parameter would stay as it was when the parameter changes.
+    @Test(arguments: ["gated-ts", "gated-dynamo"]) func stale(_ name: String) throws {
+        let (_, injection) = try injected(name)
+        #expect(injection.missing.map(\.name) == ["gate"])
+        #expect(injection.missing.first?.reason.contains("1 - 'gate'") == true)
+        let original = try Fixture.model(name)
+        let gate = try #require(original.graph.initializers.first { $0.name == "gate" })
+        let trained = folder.file("trained.onnx")
+        try original.file.save(
+            to: trained, applying: ONNXEdits(values: ["gate": gate.load().floatValues.map { $0 + 1 }]))
+        let conversion = try StateConversion(
+            trained: LoadedModel(path: trained).graph, original: original.graph, reference: Fixture.weights(name))
+        #expect(conversion.report.missing.map(\.name) == ["gate"])
+        // What did not change is right beside it.
+        let same = try StateConversion(
+            trained: original.graph, original: original.graph, reference: Fixture.weights(name))
+        #expect(same.report.isComplete)
+    }
+
     /// A bias that the exporter left out because it was zero does not train, and has no place for other values.
     @Test func leftOut() throws {
         let (_, injection) = try injected("dropped-dynamo")

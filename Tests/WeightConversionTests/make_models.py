@@ -222,6 +222,19 @@ class Square(nn.Module):
         return self.head(torch.tanh(self.mix(x)).mean(1))
 
 
+class Gated(nn.Module):
+    """A parameter beside a number that the exporter computes from it."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Parameter(torch.rand(4))
+        self.mix = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(x * self.gate + torch.tanh(self.mix(x)) * (1 - self.gate))
+
+
 tokens = torch.randint(0, 11, (3, 4), generator=torch.Generator().manual_seed(1))
 signal = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(2))
 image = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(3))
@@ -243,6 +256,7 @@ models = {
     "parallel": (Parallel, vector),
     "twins": (Twins, signal),
     "square": (Square, tokens),
+    "gated": (Gated, vector),
 }
 skipped = [
     ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),

@@ -10,6 +10,7 @@ public final class PrivacyLedger {
     public let path: String
     public private(set) var runs: [LedgerRun] = []
     private var descriptor: Int32 = -1
+    private let owner = getpid()
     private var length = 0
     private var checksum: UInt32 = 0
 
@@ -47,7 +48,13 @@ public final class PrivacyLedger {
         guard length > 0 else { throw DataError(.malformed, "is not a ledger", at: place) }
     }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    deinit {
+        guard descriptor >= 0 else { return }
+        // A process forked meanwhile, such as a data loader's worker, shares the descriptor: closing would leave it the lock,
+        // and it must not give up ours.
+        if getpid() == owner { flock(descriptor, LOCK_UN) }
+        close(descriptor)
+    }
 
     /// The runs of a ledger that may be in use.
     /// - Throws: `DataError` if it cannot be read or is damaged.

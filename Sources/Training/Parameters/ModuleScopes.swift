@@ -24,7 +24,7 @@ public struct ModuleScopes {
         calls = zip(graph.nodes, paths).map { node, path in
             path.flatMap { Self.stated(node) == nil ? Self.dotted($0) : nil }
         }
-        modules = zip(graph.nodes, paths).map { node, path in
+        let stated = zip(graph.nodes, paths).map { node, path -> String? in
             if let stated = Self.stated(node) { return stated }
             guard let path else { return nil }
             let dotted = Self.dotted(path)
@@ -33,6 +33,22 @@ public struct ModuleScopes {
             else { return dotted }
             return base
         }
+        modules = Self.withReaders(stated, graph)
+    }
+
+    /// Nodes that an optimiser made, of which nothing is said, belong to the one module that reads what they compute.
+    private static func withReaders(_ stated: [String?], _ graph: ImportedGraph) -> [String?] {
+        guard stated.contains(where: { $0 != nil }), stated.contains(nil) else { return stated }
+        var modules = stated
+        var readers: [String: [Int]] = [:]
+        for (position, node) in graph.nodes.enumerated() {
+            for input in node.inputs { readers[input, default: []].append(position) }
+        }
+        for (position, node) in graph.nodes.enumerated().reversed() where stated[position] == nil {
+            let found = Set(node.outputs.flatMap { readers[$0] ?? [] }.map { modules[$0] })
+            if found.count == 1 { modules[position] = found.first! }
+        }
+        return modules
     }
 
     /// The module of the node at a position; nil if the exporter does not say.

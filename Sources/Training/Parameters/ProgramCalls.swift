@@ -60,7 +60,9 @@ struct ProgramCalls {
         let left = parameters.filter { !others.contains($0) }
         // What the call's other tensors are called in the file need not be what the program calls them.
         let renamed = otherTensors(in: call, besides: tensor).filter { Self.names(of: $0).isDisjoint(with: parameters) }
-        if folded.count == 1, left.count == renamed.count, isComputed(tensor.name) { return .source(folded, part: part) }
+        if folded.count == 1, left.count == renamed.count, isComputed(tensor.name) {
+            return .source(folded, part: part)
+        }
         switch (left.count, folded.count) {
         case (0, 0): return .constant
         case (1, 0): return .source(left, part: part)

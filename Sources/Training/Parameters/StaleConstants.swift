@@ -1,10 +1,17 @@
 import Foundation
-import Operators
+public import Operators
 import TensorGraph
 
 /// Constants that the exporter computed from a parameter which the model also reads by itself, such as 1 - p beside p.
 /// Training changes the parameter and not what was computed from it, so that the model is another program's afterwards.
-struct StaleConstants {
+public struct StaleConstants {
+    public struct Finding: Sendable {
+        /// The parameter.
+        public var source: String
+        /// What was computed from it, as an equation.
+        public var equation: String
+    }
+
     private struct Formula: Sendable {
         var description: @Sendable (String) -> String
         var value: @Sendable (Double) -> Double
@@ -24,31 +31,39 @@ struct StaleConstants {
 
     /// One line for the user that names what does not follow the parameters; nil if there is nothing.
     static func note(on graph: ImportedGraph) throws -> String? {
+        let found = try findings(in: graph).map(\.equation)
+        guard !found.isEmpty else { return nil }
+        let rest = found.count > 3 ? " and \(found.count - 3) more" : ""
+        return
+            "computed on export, and not again when the parameter trains: \(found.prefix(3).joined(separator: ", "))\(rest)"
+            + "; export without constant folding (do_constant_folding=False or optimize=False)"
+    }
+
+    /// - Throws: `ONNXFormatError` for a tensor that cannot be decoded.
+    public static func findings(in graph: ImportedGraph) throws -> [Finding] {
         let vectors = graph.initializers.filter { tensor in
             tensor.isTrainable && tensor.shape.reduce(1, *) <= largest
         }
         let computed = try Dictionary(
             grouping: vectors.filter { TensorName.isMadeUp($0.name) || !$0.foldedFrom.isEmpty }
                 .map { (name: $0.name, values: try $0.load().floatValues) }, by: \.values.count)
-        guard !computed.isEmpty else { return nil }
+        guard !computed.isEmpty else { return [] }
         let discovery = ParameterDiscovery(GraphIndex(graph))
-        var found: [String] = []
+        var found: [Finding] = []
         for tensor in vectors where !TensorName.isMadeUp(tensor.name) && tensor.foldedFrom.isEmpty {
             guard let candidates = computed[tensor.shape.reduce(1, *)] else { continue }
             let values = try tensor.load().floatValues
             guard isTelling(values) else { continue }
             let stale = candidates.compactMap { candidate in
-                formulas.first { follows(candidate.values, $0, values) }
-                    .map { "'\(candidate.name)' = \($0.description("'\(tensor.name)'"))" }
+                formulas.first { follows(candidate.values, $0, values) }.map {
+                    Finding(
+                        source: tensor.name, equation: "'\(candidate.name)' = \($0.description("'\(tensor.name)'"))")
+                }
             }
             let uses = discovery.index.uses(of: tensor.name)
             if !stale.isEmpty, try discovery.finding(tensor, uses: uses).isParameter { found += stale }
         }
-        guard !found.isEmpty else { return nil }
-        let rest = found.count > 3 ? " and \(found.count - 3) more" : ""
-        return
-            "computed on export, and not again when the parameter trains: \(found.prefix(3).joined(separator: ", "))\(rest)"
-            + "; export without constant folding (do_constant_folding=False or optimize=False)"
+        return found
     }
 
     /// Whether equal numbers can be no coincidence: several that differ, or one that programs do not write down.

@@ -116,10 +116,23 @@ public struct StateConversion {
             states, open: open, weak: weak, unexplained: unexplained.map { graphs[$0] }, in: reference,
             original.exporter)
         for state in destruction.folded { choices[state] = [] }
+        // The program computes anew what the file goes on holding as it was.
+        var stale: [Int: String] = [:]
+        for finding in try StaleConstants.findings(in: original) {
+            for state in states.indices
+            where choices[state].contains(where: {
+                graphs[$0.graph].original.name == finding.source && isChanged[$0.graph]
+            }) {
+                stale[state] = "changed, but not \(finding.equation); \(destruction.advice)"
+                choices[state] = []
+            }
+        }
         var report = ConversionReport()
         for (state, tensor) in states.enumerated() {
             if !choices[state].isEmpty {
                 report.mapped.append(.init(choices[state], tensor, graphs))
+            } else if let reason = stale[state] {
+                report.missing.append(.init(name: tensor.name, reason: reason))
             } else if let parts = torn[state] {
                 let reason = "one tensor of the program that was trained as two, \(parts); train with --no-untie"
                 report.missing.append(.init(name: tensor.name, reason: reason))

@@ -80,9 +80,21 @@ public struct WeightInjection {
         let merged = try MergedModules(
             states, open: open.filter { destruction.reasons[$0] == nil }, owners: { choices[$0].map(\.state) }, graphs,
             in: reference)
+        // The program computes anew what the file would go on holding as it was.
+        var stale: [Int: String] = [:]
+        for finding in try StaleConstants.findings(in: original) {
+            for position in graphs.indices where graphs[position].original.name == finding.source {
+                let changed = try choices[position].map(\.state).filter {
+                    try weights.array(states[$0].name).floats() != reference.array(states[$0].name).floats()
+                }
+                guard !changed.isEmpty else { continue }
+                for state in changed { stale[state] = "changed, but not \(finding.equation); \(destruction.advice)" }
+                choices[position] = []
+            }
+        }
         let reads = original.programReads
         try describe { state in
-            if let reason = destruction.reasons[state] { return reason }
+            if let reason = destruction.reasons[state] ?? stale[state] { return reason }
             let tensor = states[state]
             let others = merged.twins[state].map { [$0] } ?? merged.ambiguous[state] ?? []
             let other = try others.first {

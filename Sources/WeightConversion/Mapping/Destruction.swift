@@ -13,9 +13,10 @@ struct Destruction {
     private(set) var folded: Set<Int> = []
     /// Tensors of the graph that no tensor of the state_dict can have become.
     private(set) var orphans: [String] = []
+    /// The export flag that keeps parameters apart.
+    let advice: String
     private let states: [StateTensor]
     private let open: [Int]
-    private let advice: String
 
     /// - Parameters:
     ///   - open: positions in the state_dict of floating-point tensors that are not in the graph.

@@ -167,6 +167,17 @@ class Recurrent(nn.Module):
         return self.head(self.lstm(x)[0][:, -1])
 
 
+class Crossed(nn.Module):
+    """Attention to something else, whose weight and bias are split: the optimiser makes nodes of which it says nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerDecoderLayer(4, 2, 4, batch_first=True)
+
+    def forward(self, x, memory):
+        return self.layer(x, memory)
+
+
 class Symmetric(nn.Module):
     def forward(self, weight):
         return weight.triu() + weight.triu(1).transpose(0, 1)
@@ -197,13 +208,14 @@ def save(model, name):
     onnx.save(model, name + ".onnx")
 
 
-def export(module, inputs, name, dynamo=True):
+def export(module, inputs, name, torchscript=True, dynamo=True):
     module.eval()
     axes = {f"in{i}": {0: "batch"} for i in range(len(inputs))}
     with contextlib.redirect_stdout(io.StringIO()):
-        stream = io.BytesIO()
-        torch.onnx.export(module, inputs, stream, dynamo=False, input_names=list(axes), dynamic_axes=axes)
-        save(onnx.load_from_string(stream.getvalue()), name + "_torchscript")
+        if torchscript:
+            stream = io.BytesIO()
+            torch.onnx.export(module, inputs, stream, dynamo=False, input_names=list(axes), dynamic_axes=axes)
+            save(onnx.load_from_string(stream.getvalue()), name + "_torchscript")
         if not dynamo:
             return
         batch = torch.export.Dim("batch")
@@ -287,6 +299,7 @@ export(Image(), (torch.randn(2, 2, 6, 6),), "image")
 export(Conventions(), (torch.randn(2, 2, 5, 5),), "conventions", dynamo=False)
 export(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
 export_unoptimized(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
-export(Parametrized(), (torch.randn(2, 4),), "parametrized")
+export(Parametrized(), (torch.randn(2, 4),), "parametrized", torchscript=False)
+export(Crossed(), (torch.randn(2, 3, 4), torch.randn(2, 3, 4)), "crossed", torchscript=False)
 functions()
 constants()
