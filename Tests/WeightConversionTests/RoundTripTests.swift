@@ -22,7 +22,7 @@ import Testing
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "lstm-dynamo", "gru-ts", "gru-dynamo", "tied-ts",
         "tied-dynamo", "packed-ts", "zeroed-ts", "shared-ts", "forgetful-ts", "forgetful-dynamo",
-        "parallel-dynamo",
+        "parallel-dynamo", "tokens-dynamo",
         "twins-ts", "square-ts", "square-dynamo",
     ])
     func roundTrip(_ name: String) throws {

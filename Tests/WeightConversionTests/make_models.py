@@ -222,6 +222,20 @@ class Square(nn.Module):
         return self.head(torch.tanh(self.mix(x)).mean(1))
 
 
+class Tokens(nn.Module):
+    """Two fresh tokens before a sequence, which the exporter expands once for both."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.zeros(1, 1, 8)), nn.Parameter(torch.zeros(1, 1, 8))
+        self.mix = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        tokens = [token.expand(x.shape[0], -1, -1) for token in (self.first, self.second)]
+        return self.head(torch.tanh(self.mix(torch.cat([*tokens, x], 1))).mean(1))
+
+
 class Gated(nn.Module):
     """A parameter beside a number that the exporter computes from it."""
 
@@ -257,10 +271,11 @@ models = {
     "twins": (Twins, signal),
     "square": (Square, tokens),
     "gated": (Gated, vector),
+    "tokens": (Tokens, signal),
 }
 skipped = [
     ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),
-    ("cross", "dynamo"), ("parallel", "ts"), ("twins", "dynamo"),
+    ("cross", "dynamo"), ("parallel", "ts"), ("twins", "dynamo"), ("tokens", "ts"),
 ]  # fmt: skip
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 
@@ -295,6 +310,8 @@ def export(name, build, x, key):
             # The exported graph has one normalization for both.
             for layer in model.layers:
                 layer.second_norm.load_state_dict(layer.first_norm.state_dict())
+        if name == "tokens":
+            model.second.copy_(model.first)
         outputs = model(x)
     torch.save(model.state_dict(), folder / f"{stem}.new.pt")
     numpy.savez(folder / f"{stem}.new.npz", x=x.numpy(), y=outputs.numpy())

@@ -92,14 +92,19 @@ struct ProgramCalls {
     }
 
     /// Whether the exporter merged equal calls into the one behind a node: more calls read its result than the program
-    /// had read it.
+    /// had read it, or one reads it in more places.
     func isMerged(_ node: ImportedNode) -> Bool {
         guard let call = Self.call(of: node), let users = Self.users(of: call) else { return false }
         var readers: Set<String> = []
         for output in nodes[call]!.flatMap({ index.graph.nodes[$0].outputs }) where !output.isEmpty {
-            readers.formUnion(index.uses(of: output).compactMap { Self.call(of: index.node($0)) })
+            for reader in index.uses(of: output).map({ index.node($0) }) {
+                guard let other = Self.call(of: reader), other != call else { continue }
+                readers.insert(other)
+                let places = reader.inputs.count { $0 == output }
+                if places > 1, places > Self.mentions(of: Self.result(of: call), in: other) { return true }
+            }
         }
-        return readers.subtracting([call]).count > users
+        return readers.count > users
     }
 
     /// The tensors of the program that its calls read, whatever became of them in the graph.
@@ -139,6 +144,17 @@ struct ProgramCalls {
     private static func users(of call: String) -> Int? {
         guard let start = call.firstRange(of: "[num_users=") else { return nil }
         return Int(call[start.upperBound...].prefix { $0.isNumber })
+    }
+
+    /// The name that a call gives to its result, with its sign.
+    private static func result(of call: String) -> Substring { call.prefix { !$0.isWhitespace } }
+
+    /// How often a call's arguments name a result.
+    private static func mentions(of result: Substring, in call: String) -> Int {
+        guard let start = call.firstRange(of: "args = ") else { return 0 }
+        return call[start.upperBound...].ranges(of: result).count { range in
+            !(call[range.upperBound...].first.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false)
+        }
     }
 
     /// Whether a normalisation does what the call does, so that both list the same tensors in the same order.

@@ -4,7 +4,8 @@ import Training
 /// same input, as layers with parallel branches do, dynamo's optimizer leaves one.
 ///
 /// The graph then computes with one of them in place of both, and names only one. The other is told by its values, its
-/// tensors' names inside the module, and its place near the one that is left.
+/// tensors' names inside the module, and its place near the one that is left. Two equal tensors of one module, such as
+/// fresh tokens that are expanded alike, are told by their values.
 struct MergedModules {
     /// For the position of a tensor in the state_dict the position of the one that the graph has in its place.
     private(set) var twins: [Int: Int] = [:]
@@ -23,15 +24,18 @@ struct MergedModules {
         let members = Dictionary(
             grouping: states.indices.filter { states[$0].type.isFloatingPoint }, by: { states[$0].module })
         let isOpen = Set(open)
-        for state in open where members[states[state].module]!.allSatisfy(isOpen.contains) {
+        for state in open {
             let tensor = states[state]
-            let values = try file.array(tensor.name).floats()
-            let alike = try merged.filter { other in
-                guard states[other].shape == tensor.shape,
-                    TensorNaming.leaf(of: states[other].programName) == TensorNaming.leaf(of: tensor.programName)
-                else { return false }
-                return try file.array(states[other].name).floats() == values
+            let isWholeModule = members[tensor.module]!.allSatisfy(isOpen.contains)
+            let candidates = merged.filter { other in
+                guard states[other].shape == tensor.shape else { return false }
+                return isWholeModule
+                    ? TensorNaming.leaf(of: states[other].programName) == TensorNaming.leaf(of: tensor.programName)
+                    : states[other].module == tensor.module
             }
+            if candidates.isEmpty { continue }
+            let values = try file.array(tensor.name).floats()
+            let alike = try candidates.filter { try file.array(states[$0].name).floats() == values }
             let depths = alike.map { TensorNaming.commonDepth(states[$0].module, tensor.module) }
             let nearest = zip(alike, depths).filter { $0.1 == depths.max() }.map(\.0)
             if nearest.count == 1 { twins[state] = nearest[0] }
