@@ -78,18 +78,20 @@ import Testing
 
     /// A forked process shares the descriptor of an open ledger, as a duplicate does.
     @Test func processesThatWereForkedDoNotKeepTheLedger() throws {
-        var ledger: PrivacyLedger? = try PrivacyLedger(path: path)
-        let name = path.split(separator: "/").suffix(2).joined(separator: "/")
-        let own = try #require(
-            (0..<1024).first { descriptor in
-                let link = "/proc/self/fd/\(descriptor)"
-                return (try? FileManager.default.destinationOfSymbolicLink(atPath: link))?.hasSuffix(name) == true
-            })
-        let shared = dup(Int32(own))
+        let shared: Int32
+        do {
+            let ledger = try PrivacyLedger(path: path)
+            let name = path.split(separator: "/").suffix(2).joined(separator: "/")
+            let own = try #require(
+                (0..<1024).first { descriptor in
+                    let link = "/proc/self/fd/\(descriptor)"
+                    return (try? FileManager.default.destinationOfSymbolicLink(atPath: link))?.hasSuffix(name) == true
+                })
+            shared = dup(Int32(own))
+            #expect(dataError { _ = try PrivacyLedger(path: path) }?.kind == .inputOutput)
+            withExtendedLifetime(ledger) {}
+        }
         defer { close(shared) }
-        #expect(dataError { _ = try PrivacyLedger(path: path) }?.kind == .inputOutput)
-        ledger = nil
-        #expect(ledger == nil)
         _ = try PrivacyLedger(path: path)
     }
 

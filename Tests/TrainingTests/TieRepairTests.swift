@@ -103,8 +103,23 @@ import Testing
         let products = repaired.nodes.filter { $0.operatorType == "Gemm" }
         let (own, other) = ("add", "add.add_2")
         #expect(products.map { $0.inputs[1] } == [own, own, other, own, other, "head.weight"])
+        #expect(repaired.tensor(own)?.foldedFrom.first == "layer.parametrizations.weight.original")
+        #expect(repaired.tensor(other)?.foldedFrom.first == "copy.parametrizations.weight.original")
         let (bias, otherBias) = ("layer.bias", "copy.bias")
         #expect(products.map { $0.inputs[2] } == [bias, bias, otherBias, bias, otherBias, "head.bias"])
+    }
+
+    /// TorchScript says nothing of what a program holds: two numbered tensors of one module are two, equal or not.
+    @Test func numberedParametersOfOneModuleAreTwo() throws {
+        let graph = ParameterModels.graph(
+            [ParameterModels.tensor("m.scale_1", [4], ParameterModels.irregular([4]))],
+            [
+                ("Identity", "Identity_0", ["m.scale_1"], ["m.scale_2"]),
+                ("Mul", "/m/Mul", ["x", "m.scale_1"], ["h"]), ("Mul", "/m/Mul_1", ["h", "m.scale_2"], ["y"]),
+            ], producer: "pytorch")
+        let repaired = try TieRepair.repaired(graph).graph
+        #expect(repaired.initializers.count == 2)
+        #expect(repaired.tensorRead(by: "/m/Mul", 1) != repaired.tensorRead(by: "/m/Mul_1", 1))
     }
 
     /// The exporter's optimiser splits what attention to something else reads, in nodes that bear no module.

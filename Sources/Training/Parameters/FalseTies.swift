@@ -74,12 +74,12 @@ struct FalseTies {
                     name: name, knownAs: knownAs, original: tensor.name,
                     rewirings: places.map { ONNXEdits.Rewiring(node: $0.node, input: $0.input, name: name) }
                         .sorted { ($0.node, $0.input) < ($1.node, $1.input) }))
-            graph.initializers.append(described(tensor, as: name, group.origin))
+            graph.initializers.append(described(tensor, as: name, group))
         }
         guard !separated.isEmpty else { return }
         // What is left of the tensor may be another than the one that gave it its name and kind.
         let position = graph.initializers.firstIndex { $0.name == tensor.name }!
-        graph.initializers[position] = described(tensor, as: tensor.name, groups[0].origin)
+        graph.initializers[position] = described(tensor, as: tensor.name, groups[0])
         untied += separated
         let list = separated.prefix(4).map { "'\($0.knownAs ?? $0.name)'" }.joined(separator: ", ")
         let rest = separated.count > 4 ? " and \(separated.count - 4) more" : ""
@@ -133,7 +133,7 @@ struct FalseTies {
             let name =
                 group.origin == groups[0].origin
                 ? tensor.name : wishedName(for: group, tensor, keptAt: groups[0].sites[0])
-            let finding = try discovery.finding(described(tensor, as: name, group.origin), uses: group.sites.map(\.use))
+            let finding = try discovery.finding(described(tensor, as: name, group), uses: group.sites.map(\.use))
             if finding.isParameter {
                 kept.append(group)
             } else if let untrained {
@@ -167,17 +167,21 @@ struct FalseTies {
     // MARK: The new tensor
 
     private func described(
-        _ tensor: ImportedGraph.Initializer, as name: String, _ origin: TensorOrigins.Origin
+        _ tensor: ImportedGraph.Initializer, as name: String, _ group: Group
     ) -> ImportedGraph.Initializer {
         var copy = tensor
         copy.name = name
-        switch origin {
+        switch group.origin {
         case .source(let sources, _):
             let exporter = index.graph.exporter
             if tensor.foldedFrom.isEmpty {
                 copy.exportedKind = sources.count == 1 ? exporter.kind(ofTarget: sources[0]) : nil
             } else if sources.contains(where: { exporter.kind(ofTarget: $0) != nil }) {
                 copy.foldedFrom = sources
+            } else {
+                copy.foldedFrom = exporter.sources(
+                    tensor.foldedFrom, in: origins.scopes[group.sites[0].use.node],
+                    among: index.sites(of: tensor.name).compactMap { origins.scopes[$0.use.node] })
             }
         case .constant:
             copy.exportedKind = "CONSTANT"

@@ -76,9 +76,10 @@ struct ProgramCalls {
         return .module(left.joined(separator: " "), role: "\(node.operatorType) \(site.use.input) \(part)")
     }
 
-    /// Whether the program computed what bears the name, rather than held it.
+    /// Whether the program computed what bears the name, rather than held it; false where nobody says what it holds.
     func isComputed(_ name: String) -> Bool {
-        index.graph.exporter.sources[name] == nil && index.graph.exporter.kind(ofTarget: name) == nil
+        let exporter = index.graph.exporter
+        return !exporter.sources.isEmpty && exporter.sources[name] == nil && exporter.kind(ofTarget: name) == nil
     }
 
     /// Whether two nodes, if they cut something out of a tensor, cut out the same.

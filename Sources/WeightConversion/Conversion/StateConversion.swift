@@ -116,14 +116,13 @@ public struct StateConversion {
             states, open: open, weak: weak, unexplained: unexplained.map { graphs[$0] }, in: reference,
             original.exporter)
         for state in destruction.folded { choices[state] = [] }
-        // The program computes anew what the file goes on holding as it was.
         var stale: [Int: String] = [:]
         for finding in try StaleConstants.findings(in: original) {
             for state in states.indices
             where choices[state].contains(where: {
                 graphs[$0.graph].original.name == finding.source && isChanged[$0.graph]
             }) {
-                stale[state] = "changed, but not \(finding.equation); \(destruction.advice)"
+                stale[state] = destruction.reason(of: finding)
                 choices[state] = []
             }
         }

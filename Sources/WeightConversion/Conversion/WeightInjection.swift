@@ -80,7 +80,6 @@ public struct WeightInjection {
         let merged = try MergedModules(
             states, open: open.filter { destruction.reasons[$0] == nil }, owners: { choices[$0].map(\.state) }, graphs,
             in: reference)
-        // The program computes anew what the file would go on holding as it was.
         var stale: [Int: String] = [:]
         for finding in try StaleConstants.findings(in: original) {
             for position in graphs.indices where graphs[position].original.name == finding.source {
@@ -88,7 +87,7 @@ public struct WeightInjection {
                     try weights.array(states[$0].name).floats() != reference.array(states[$0].name).floats()
                 }
                 guard !changed.isEmpty else { continue }
-                for state in changed { stale[state] = "changed, but not \(finding.equation); \(destruction.advice)" }
+                for state in changed { stale[state] = destruction.reason(of: finding) }
                 choices[position] = []
             }
         }

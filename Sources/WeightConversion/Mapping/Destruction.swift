@@ -13,8 +13,7 @@ struct Destruction {
     private(set) var folded: Set<Int> = []
     /// Tensors of the graph that no tensor of the state_dict can have become.
     private(set) var orphans: [String] = []
-    /// The export flag that keeps parameters apart.
-    let advice: String
+    private let advice: String
     private let states: [StateTensor]
     private let open: [Int]
 
@@ -57,6 +56,9 @@ struct Destruction {
             if open.isEmpty { orphans = rest.map(\.name) }
         }
     }
+
+    /// Why a parameter that changed is lost: the program computes anew what the graph goes on holding as it was.
+    func reason(of stale: StaleConstants.Finding) -> String { "changed, but not \(stale.equation); \(advice)" }
 
     private mutating func add(_ state: Int, _ reason: String) {
         if reasons[state] == nil { reasons[state] = "\(reason); \(advice)" }

@@ -77,6 +77,7 @@ struct GraphTensors: Sendable {
             original.initializers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let stated = Dictionary(
             try original.tensorPlaces().map { ($0.position, $0) }, uniquingKeysWith: { first, _ in first })
+        let readers = Dictionary(grouping: stated.values, by: \.tensor).mapValues { $0.compactMap(\.module) }
         var placesOf: [String: [TensorPlace]] = [:]
         for place in try current.tensorPlaces() { placesOf[place.tensor, default: []].append(place) }
         tensors = []
@@ -88,8 +89,9 @@ struct GraphTensors: Sendable {
             else { throw ConversionError.otherTensor(tensor.name) }
             var entry = GraphTensor(current: tensor, original: source)
             entry.programNames = Set(known.filter { $0.programNames.count == 1 }.flatMap(\.programNames))
-            entry.foldedFrom = Set(
-                source.foldedFrom + known.filter { $0.programNames.count > 1 }.flatMap(\.programNames))
+            let sources = exporter.sources(
+                source.foldedFrom, in: known.first?.module, among: readers[source.name] ?? [])
+            entry.foldedFrom = Set(sources + known.filter { $0.programNames.count > 1 }.flatMap(\.programNames))
             if known.allSatisfy(\.programNames.isEmpty), !TensorNaming.isMadeUp(tensor.name) {
                 entry.programNames.insert(tensor.name)
             }
