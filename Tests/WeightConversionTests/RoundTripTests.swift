@@ -105,6 +105,25 @@ import Testing
         #expect(same.report.isComplete)
     }
 
+    /// What was folded from equal parameters of two modules is one tensor, and both parameters are told.
+    @Test func foldedCopies() throws {
+        let names = ["layer", "copy"].map { "\($0).parametrizations.weight.original" }
+        let (_, injection) = try injected("copies-dynamo")
+        #expect(Set(injection.missing.map(\.name)) == Set(names))
+        let original = try Fixture.model("copies-dynamo")
+        let trained = try LoadedModel(path: Fixture.path("copies-dynamo.onnx"))
+        var values: [String: [Float]] = [:]
+        for tensor in trained.graph.initializers where tensor.dataType == .float32 {
+            values[tensor.name] = try tensor.load().floatValues.map { $0 + 1 }
+        }
+        let path = folder.file("trained.onnx")
+        try trained.file.save(to: path, applying: trained.repaired.edits(values: values))
+        let conversion = try StateConversion(
+            trained: LoadedModel(path: path, untie: false, retie: false).graph, original: original.graph,
+            reference: Fixture.weights("copies-dynamo"))
+        #expect(Set(conversion.report.missing.map(\.name)) == Set(names))
+    }
+
     /// A bias that the exporter left out because it was zero does not train, and has no place for other values.
     @Test func leftOut() throws {
         let (_, injection) = try injected("dropped-dynamo")

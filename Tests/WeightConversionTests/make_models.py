@@ -236,6 +236,26 @@ class Tokens(nn.Module):
         return self.head(torch.tanh(self.mix(torch.cat([*tokens, x], 1))).mean(1))
 
 
+class Symmetric(nn.Module):
+    def forward(self, weight):
+        return weight.triu() + weight.triu(1).transpose(0, 1)
+
+
+class Copies(nn.Module):
+    """A layer whose weight is computed, and a copy of it: one folded tensor stands for both."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.utils.parametrize.register_parametrization(nn.Linear(4, 4), "weight", Symmetric())
+        self.copy = copy.deepcopy(self.layer)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        for layer in [self.layer, self.copy, self.layer]:
+            x = torch.tanh(layer(x))
+        return self.head(x)
+
+
 class Gated(nn.Module):
     """A parameter beside a number that the exporter computes from it."""
 
@@ -272,10 +292,11 @@ models = {
     "square": (Square, tokens),
     "gated": (Gated, vector),
     "tokens": (Tokens, signal),
+    "copies": (Copies, vector),
 }
 skipped = [
     ("packed", "dynamo"), ("zeroed", "dynamo"), ("shared", "dynamo"), ("plain", "dynamo"), ("dropped", "ts"),
-    ("cross", "dynamo"), ("parallel", "ts"), ("twins", "dynamo"), ("tokens", "ts"),
+    ("cross", "dynamo"), ("parallel", "ts"), ("twins", "dynamo"), ("tokens", "ts"), ("copies", "ts"),
 ]  # fmt: skip
 exports = {"ts": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True, opset_version=20)}
 
