@@ -391,6 +391,29 @@ class GatedBags(nn.Module):
         return self.head(self.value(x) * self.gate(x))
 
 
+class Fresh(nn.Module):
+    """Biases, and a scale, that start from zero: the exporter leaves biases out of some nodes and merges the others."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1, groups=2)
+        self.norm = nn.GroupNorm(2, 4)
+        self.grow = nn.ConvTranspose2d(4, 4, 2, stride=2, groups=2)
+        self.shared = nn.Linear(4, 4)
+        self.mix = nn.Parameter(0.5 * torch.randn(4, 4))
+        self.shift = nn.Parameter(torch.zeros(4))
+        self.head = nn.Linear(4, 3)
+        for tensor in [self.conv.bias, self.norm.weight, self.grow.bias, self.shared.bias, self.head.bias]:
+            nn.init.zeros_(tensor)
+
+    def forward(self, x):
+        x = torch.tanh(self.conv(x))
+        x = torch.tanh(self.grow(x + self.norm(x)))
+        x = torch.tanh(self.shared(x.flatten(2).transpose(1, 2))).mean(1)
+        x = torch.tanh(torch.addmm(self.shift, torch.tanh(self.shared(x)), self.mix))
+        return self.head(x)
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -455,7 +478,8 @@ def text():
 dropped = {"pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node", "pkg.torch.onnx.class_hierarchy"}
 
 # Build, data, opset: exported by TorchScript up to 17, by dynamo above (None: its own choice). Then the size of a batch that
-# the model fixes, whether the exporter leaves the graph as it is, and whether each node keeps the call it was made of.
+# the model fixes, whether the exporter leaves the graph as it is, whether each node keeps the call it was made of, and
+# whether tensors stay as they were initialised.
 models = {
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 3)),
             lambda: {"x": torch.randn(samples, 6)}, 17),
@@ -514,6 +538,7 @@ models = {
     "bags_torchscript": (
         Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 13),
     "gated_bags_fixed": (GatedBags, lambda: {"x": tokens(7, 4)}, None, 3, False, True),
+    "fresh": (Fresh, lambda: image(2, 3), None, None, False, True, True),
     "turned": (Turned, lambda: image(3, 5), 20, None, True, True),
     "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True, True),
     "gru_packed_fixed": (lambda: Packed(trains_start=False), lambda: {
@@ -590,11 +615,11 @@ def rearranged(graph, known, parameters):
     return result
 
 
-def make(name, build, data, opset, fixed=None, is_raw=False, keeps_calls=False):
+def make(name, build, data, opset, fixed=None, is_raw=False, keeps_calls=False, is_fresh=False):
     torch.manual_seed(sum(name.encode()))
     model = build().eval()
     for key, tensor in list(model.named_parameters()) + list(model.named_buffers()):
-        if tensor.is_floating_point():  # equal tensors would be merged by the exporters
+        if tensor.is_floating_point() and not is_fresh:  # equal tensors would be merged by the exporters
             tensor.data += 0.2 * torch.rand_like(tensor)
     inputs = data()
     path = folder / f"{name}.onnx"
@@ -608,7 +633,11 @@ def make(name, build, data, opset, fixed=None, is_raw=False, keeps_calls=False):
 
     graph = onnx.load(path).graph
     names = {key: initializer(graph, tensor.detach().numpy()) for key, tensor in model.named_parameters()}
-    joined = rearranged(graph, [known_as for known_as, _ in names.values()], dict(model.named_parameters()))
+    if is_fresh:  # values do not tell equal tensors apart; dponnx has those that were not folded under their own names
+        names = {key: names[key] if tensor.min() < tensor.max() else (None if "norm" in key else key, False)
+                 for key, tensor in model.named_parameters()}
+    joined = {} if is_fresh else rearranged(
+        graph, [known_as for known_as, _ in names.values()], dict(model.named_parameters()))
     model = model.double()
     parameters = dict(model.named_parameters())
     outputs, losses, gradients = [], [], []

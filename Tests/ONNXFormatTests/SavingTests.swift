@@ -100,12 +100,22 @@ import Testing
         ONNXEdits(additions: [.init(name: "m", like: "w", values: [1, 2])]),
         ONNXEdits(additions: [.init(name: "z", like: "x", values: [1, 2])]),
         ONNXEdits(rewirings: [.init(node: 9, input: 0, name: "w")]),
-        ONNXEdits(rewirings: [.init(node: 1, input: 2, name: "w")]),
+        ONNXEdits(rewirings: [.init(node: 1, input: 3, name: "w")]),
         ONNXEdits(rewirings: [.init(node: 1, input: 1, name: "nothing")]),
     ])
     func impossibleEdits(_ edits: ONNXEdits) throws {
         let model = try ONNXModel(path: Fixture.path("editable.onnx"))
         #expect { try model.serialized(applying: edits) } throws: { ($0 as? ONNXFormatError)?.kind == .invalidEdit }
+    }
+
+    /// A node gets the input behind its last one, from a tensor that the file does not have yet.
+    @Test func nodesGetInputs() throws {
+        let model = try ONNXModel(path: Fixture.path("editable.onnx"))
+        var edits = ONNXEdits(rewirings: [.init(node: 1, input: 2, name: "new")])
+        edits.insertions.tensors = [.init(name: "new", type: .float32, shape: [2], values: [5, 6])]
+        let saved = try ONNXModel(serialized: model.serialized(applying: edits)).graph
+        #expect(saved.nodes[1].inputs == ["x", "w", "new"])
+        #expect(try saved.initializer("new")!.floats() == [5, 6])
     }
 
     @Test func externalTensorsAreReplacedInPlace() throws {

@@ -129,6 +129,45 @@ import Testing
         #expect(split == ["layer.multihead_attn.in_proj_weight", "layer.multihead_attn.in_proj_bias"])
     }
 
+    /// Biases that were left out because they were zero are those that the program's calls name, though other layers keep
+    /// equal ones; a scale of zeros is no bias.
+    @Test func biasesThatWereLeftOutComeBack() throws {
+        let repaired = try TieRepair.repaired(ParameterModels.graph("fresh_dynamo"))
+        let graph = repaired.graph
+        let layers = graph.nodes.filter { ["Conv", "ConvTranspose", "Gemm"].contains($0.operatorType) }
+        #expect(layers.map { $0.inputs[2] } == ["conv.bias", "grow.bias", "shared.bias", "head.bias"])
+        #expect(graph.tensor("grow.bias")?.shape == [6])
+        #expect(try graph.tensor("head.bias")?.load().floatValues == [0, 0, 0])
+        let sums = graph.nodes.filter { $0.operatorType == "Add" && $0.name.hasPrefix("node_linear") }
+        #expect(sums.map { node in node.inputs.first { graph.tensor($0) != nil } } == ["other.bias", "shared.bias"])
+        let scales = graph.nodes.filter { $0.name.hasPrefix("node_group_norm") || $0.name.hasPrefix("node_Mul") }
+        let folded = scales.flatMap(\.inputs).compactMap { graph.tensor($0)?.foldedFrom.first }
+        #expect(folded == ["norm.weight", "norm.bias"])
+        #expect(
+            repaired.notes.first
+                == "gave back what the exporter left out because it was zero: 'conv.bias', 'grow.bias', 'shared.bias', 'head.bias'")
+        let findings = try ParameterDiscovery.findings(in: graph)
+        #expect(findings["head.bias"]?.isParameter == true)
+    }
+
+    /// The file gets the biases that were trained, and needs no repair for them when it is read again.
+    @Test func biasesThatCameBackAreWritten() throws {
+        let model = try ParameterModels.model("fresh_dynamo")
+        let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model), untie: false, retie: false)
+        let values: [String: [Float]] = ["conv.bias": [1, 2, 3, 4], "shared.bias": [1, 2, 3, 4, 5, 6]]
+        let edits = try repaired.edits(values: values)
+        let saved = try ONNXModel(serialized: model.serialized(applying: edits))
+        for graph in [
+            try ModelImporter.importGraph(of: saved), try ModelImporter.importGraph(of: model).applying(edits),
+        ] {
+            let layers = graph.nodes.filter { ["Conv", "ConvTranspose", "Gemm"].contains($0.operatorType) }
+            #expect(layers.map { $0.inputs.dropFirst(2) } == [["conv.bias"], [], ["shared.bias"], []])
+            for (name, written) in values { #expect(try graph.tensor(name)?.load().floatValues == written) }
+            let again = try TieRepair.repaired(graph, untie: false, retie: false)
+            #expect(again.notes.first?.hasSuffix("'grow.bias', 'head.bias'") == true)
+        }
+    }
+
     @Test func nothingHappensUnasked() throws {
         for name in ["layers_dynamo", "language_torchscript"] {
             let graph = try ParameterModels.graph(name)

@@ -32,9 +32,13 @@ extension LoadedModel {
     public func state(_ weights: [(name: String, values: [Float])], like reference: WeightFile) throws
         -> StateConversion
     {
+        func restored(_ graph: ImportedGraph) throws -> ImportedGraph {
+            try TieRepair.repaired(graph, untie: false, retie: false).graph
+        }
         let original = try ModelImporter.importGraph(of: file)
         return try StateConversion(
-            trained: original.applying(edits(weights, false)), original: original, reference: reference)
+            trained: restored(original.applying(edits(weights, false))), original: restored(original),
+            reference: reference)
     }
 
     private func edits(_ weights: [(name: String, values: [Float])], _ keepsAdapters: Bool) throws -> ONNXEdits {
@@ -42,7 +46,10 @@ extension LoadedModel {
         guard let adapters else { return try repaired.edits(values: values) }
         guard keepsAdapters else { return try repaired.edits(values: adapters.merged(values)) }
         var edits = try repaired.edits(values: values.filter { !adapters.names.contains($0.key) })
-        edits.insertions = adapters.insertions(values)
+        let insertions = adapters.insertions(values)
+        edits.insertions.tensors += insertions.tensors
+        edits.insertions.nodes = insertions.nodes
+        edits.insertions.renamings = insertions.renamings
         return edits
     }
 

@@ -125,17 +125,23 @@ struct EditedModel {
 
     private mutating func rewire(_ edits: ONNXEdits) throws(ONNXFormatError) {
         let graph = model.tree.root.pointee.graph.pointee
-        let added = Set(edits.additions.map(\.name))
+        let added = Set(edits.additions.map(\.name) + edits.insertions.tensors.map(\.name))
         let initializers = Set(messages(graph.initializer, graph.n_initializer).map { text($0.pointee.name) })
         for rewiring in edits.rewirings {
             guard (0..<graph.n_node).contains(rewiring.node),
-                (0..<graph.node[rewiring.node]!.pointee.n_input).contains(rewiring.input)
+                (0...graph.node[rewiring.node]!.pointee.n_input).contains(rewiring.input)
             else { throw invalid("node \(rewiring.node) has no input \(rewiring.input)") }
             guard added.contains(rewiring.name) || initializers.contains(rewiring.name) else {
                 throw invalid("there is no initializer '\(rewiring.name)' to read")
             }
             let copy = changeable(UnsafePointer(graph.node[rewiring.node]!))
-            copy.pointee.input[rewiring.input] = arena.string(rewiring.name)
+            let name = arena.string(rewiring.name)
+            if rewiring.input == copy.pointee.n_input {
+                copy.pointee.input = arena.array(copy.pointee.input, copy.pointee.n_input, adding: [name])
+                copy.pointee.n_input += 1
+            } else {
+                copy.pointee.input[rewiring.input] = name
+            }
         }
     }
 

@@ -23,6 +23,7 @@ public struct ONNXEdits: Sendable {
     public struct Rewiring: Sendable, Hashable {
         /// Position in `ONNXGraph.nodes` of the main graph.
         public let node: Int
+        /// One that the node has, or the one behind its last.
         public let input: Int
         /// An initializer of the main graph, or one that the same edits add.
         public let name: String

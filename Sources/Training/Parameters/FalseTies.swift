@@ -222,6 +222,8 @@ struct FalseTies {
         if case .source(let names, 0) = group.origin {
             return isMadeUp || names.count > 1 ? "\(base).\(names.joined(separator: "+"))" : names[0]
         }
+        // A number that the exporter filled in is nothing of the module's.
+        if group.origin == .constant { return "\(base).\(index.node(site.use).origin.name)" }
         let module = origins.scopes[site.use.node] ?? ""
         let leaf = TensorName.leaf(base)
         // Tensors that are called after their modules go on being called so.

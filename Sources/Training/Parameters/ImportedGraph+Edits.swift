@@ -3,7 +3,7 @@ public import Operators
 import TensorGraph
 
 extension ImportedGraph {
-    /// The graph that a file has after edits without insertions, as if it were written and imported anew: values are
+    /// The graph that a file has after edits without inserted nodes, as if it were written and imported anew: values are
     /// rounded to their tensors' types.
     ///
     /// - Precondition: the edits name tensors of this graph, which was imported from the file as it is.
@@ -20,12 +20,22 @@ extension ImportedGraph {
             tensor.setValues(addition.values)
             copy.initializers.append(tensor)
         }
+        for tensor in edits.insertions.tensors {
+            var inserted = Initializer(
+                name: tensor.name, dataType: tensor.type, shape: tensor.shape, load: { Constant(tensor.values) })
+            inserted.setValues(TensorValues(tensor.values))
+            copy.initializers.append(inserted)
+        }
         let rewired = Dictionary(grouping: edits.rewirings, by: \.node)
         for position in nodes.indices {
             guard let file = nodes[position].fileNode, let rewirings = rewired[file.position] else { continue }
-            for (input, source) in file.inputs.enumerated() {
-                guard let rewiring = rewirings.first(where: { $0.input == source }) else { continue }
-                copy.nodes[position].inputs[input] = rewiring.name
+            for rewiring in rewirings {
+                if let input = file.inputs.firstIndex(of: rewiring.input) {
+                    copy.nodes[position].inputs[input] = rewiring.name
+                } else if rewiring.input == nodes[position].inputs.count {
+                    copy.nodes[position].inputs.append(rewiring.name)
+                    copy.nodes[position].fileNode!.inputs.append(rewiring.input)
+                }
             }
         }
         return copy

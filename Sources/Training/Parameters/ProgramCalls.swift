@@ -45,6 +45,14 @@ struct ProgramCalls {
         if Self.isCall(call, of: node), parameters.count == node.inputs.count - 1, site.use.input >= 1 {
             return .source([parameters[site.use.input - 1]], part: part)
         }
+        // A normalisation that is written out multiplies by its weight and adds its bias, which may both start from zero;
+        // another one that it is made of reads ones and zeros.
+        if call.contains("_norm."), tensor.shape.reduce(1, *) > 1 {
+            if GraphIndex.normalizations.contains(node.operatorType) { return .constant }
+            if parameters.count == 2, let place = ["Mul", "Add"].firstIndex(of: node.operatorType) {
+                return .source([parameters[place]], part: 0)
+            }
+        }
         let own = Self.names(of: tensor)
         let others = others(in: call, besides: tensor)
         let mentioned = parameters.filter(own.contains)
@@ -74,6 +82,18 @@ struct ProgramCalls {
         if alike.count == 1 { return .source(alike, part: part) }
         guard !left.isEmpty, folded.isEmpty else { return nil }
         return .module(left.joined(separator: " "), role: "\(node.operatorType) \(site.use.input) \(part)")
+    }
+
+    /// The tensor of the program that the call behind a node took as the bias of a layer; nil if it took none.
+    func bias(of node: ImportedNode) -> String? {
+        guard let call = Self.call(of: node) else { return nil }
+        let place =
+            if call.contains("aten.linear.") || call.contains("aten.conv") { 2 } else if call.contains("aten.addmm.") {
+                0
+            } else { -1 }
+        let arguments = Self.positionalArguments(of: call)
+        guard arguments.indices.contains(place), arguments[place].first == "%" else { return nil }
+        return index.graph.exporter.sources[String(arguments[place].dropFirst())]?.target
     }
 
     /// Whether the program computed what bears the name, rather than held it; false where nobody says what it holds.
@@ -166,6 +186,27 @@ struct ProgramCalls {
             "RMSNormalization": "rms_norm",
         ]
         return names[node.operatorType].map(call.contains) ?? false
+    }
+
+    /// The texts of a call's positional arguments.
+    private static func positionalArguments(of call: String) -> [String] {
+        guard let start = call.firstRange(of: "args = (") else { return [] }
+        var arguments = [""]
+        var depth = 0
+        for character in call[start.upperBound...] {
+            switch character {
+            case "(", "[", "{": depth += 1
+            case ")", "]", "}": depth -= 1
+            default: break
+            }
+            if depth < 0 { break }
+            if character == ",", depth == 0 {
+                arguments.append("")
+            } else if !character.isWhitespace {
+                arguments[arguments.count - 1].append(character)
+            }
+        }
+        return arguments
     }
 
     /// The names after `%` among the arguments of a call, without repetitions.

@@ -11,11 +11,15 @@ public struct RepairedGraph: Sendable {
     /// Other names of the graph's tensors: what the exported program called an untied tensor whose name the file needs
     /// for something else, and the copies of embedding tables.
     public let otherNames: [String: String]
+    private let restored: [DroppedBias]
     private let untied: [UntiedTensor]
     private let copies: [HeadCopy]
 
-    init(_ graph: ImportedGraph, untied: [UntiedTensor], copies: [HeadCopy], notes: [String]) {
+    init(
+        _ graph: ImportedGraph, restored: [DroppedBias], untied: [UntiedTensor], copies: [HeadCopy], notes: [String]
+    ) {
         self.graph = graph
+        self.restored = restored
         self.untied = untied
         self.copies = copies
         self.notes = notes
@@ -33,7 +37,8 @@ public struct RepairedGraph: Sendable {
     }
 
     /// What writing trained tensors changes in the file: their values, a new initializer for each tensor that was untied
-    /// and now differs from what it was merged with, and both copies of an embedding table that a head shares.
+    /// and now differs from what it was merged with or that the exporter had left out, and both copies of an embedding
+    /// table that a head shares.
     ///
     /// - Parameter values: new values, row by row, by names of `graph`'s tensors.
     /// - Throws: `ONNXFormatError` if an untied tensor that keeps its values cannot be decoded.
@@ -50,6 +55,15 @@ public struct RepairedGraph: Sendable {
         }
         var edits = ONNXEdits()
         edits.values = values
+        for bias in restored {
+            guard let new = values[bias.name] else { continue }
+            if bias.isNew {
+                edits.values[bias.name] = nil
+                edits.insertions.tensors.append(
+                    .init(name: bias.name, type: bias.type, shape: bias.shape, values: try new.load()))
+            }
+            edits.rewirings += bias.rewirings
+        }
         for tensor in untied {
             edits.values[tensor.name] = nil
             guard values[tensor.name] != nil || values[tensor.original] != nil else { continue }

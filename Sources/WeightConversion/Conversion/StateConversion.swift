@@ -45,7 +45,9 @@ public struct StateConversion {
         }
         let isChanged = try graphs.map { tensor in
             defer { releaseMemory() }
-            return try !tensor.current.load().isIdentical(to: tensor.original.load())
+            let trained = try tensor.current.load()
+            releaseMemory()
+            return try !trained.isIdentical(to: tensor.original.load())
         }
         var choices = resolution.choices.map { (choice) -> [Candidate] in
             if case .candidates(let candidates) = choice { candidates } else { [] }
@@ -229,8 +231,10 @@ public struct StateConversion {
         let changed = choices[state].filter { isChanged[$0.graph] }
         if changed.isEmpty, let array { return try array.withUnsafeBytes(body) }
         var values = array?.floats() ?? [Float](repeating: 0, count: tensor.count)
+        array?.discardPages()
         for candidate in changed {
             let trained = try graphs[candidate.graph].current.load().floatValues
+            releaseMemory()
             for copy in candidate.copies {
                 copy.state.scatter(copy.graph.gathered(from: trained), into: &values)
             }

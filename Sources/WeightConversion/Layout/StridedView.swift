@@ -89,6 +89,8 @@ struct StridedView: Hashable, Sendable {
 
     /// The viewed elements of `values`, in the view's order.
     func gathered(from values: [Float]) -> [Float] {
+        // A whole tensor is not copied: it may be as large as all other memory of a conversion.
+        if isContiguous && offset == 0 && count == values.count { return values }
         if isContiguous { return Array(values[offset..<offset + count]) }
         return [Float](unsafeUninitializedCapacity: count) { buffer, filled in
             values.withUnsafeBufferPointer { values in

@@ -82,11 +82,11 @@ struct CandidateSearch {
                 let tensor = graphs[graph]
                 let key = "\(tensor.original.name) \(tensor.isRatherTransposed)"
                 if layouts[key] == nil {
-                    let search = LayoutSearch(
-                        graph: try FloatElements.ofGraph(tensor),
-                        state: FloatElements.ofState(array, roundedTo: tensor.original.dataType), gates: tensor.gates,
-                        prefersTransposed: tensor.isRatherTransposed)
+                    let values = try FloatElements.ofGraph(tensor)
                     releaseMemory()
+                    let search = LayoutSearch(
+                        graph: values, state: FloatElements.ofState(array, roundedTo: tensor.original.dataType),
+                        gates: tensor.gates, prefersTransposed: tensor.isRatherTransposed)
                     layouts[key] = search.copies(
                         StridedView(shape: tensor.shape), StridedView(shape: states[state].shape))
                 }

@@ -178,6 +178,28 @@ class Crossed(nn.Module):
         return self.layer(x, memory)
 
 
+class Fresh(nn.Module):
+    """Biases of zeros: alone, of a layer whose bias is kept elsewhere, and beside a scale of zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1)
+        self.grow = nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2)
+        self.norm = nn.GroupNorm(2, 6)
+        self.shared = nn.Linear(6, 6)
+        self.other = nn.Linear(6, 6)
+        self.head = nn.Linear(6, 3)
+        for layer in [self.conv, self.grow, self.shared, self.other, self.head]:
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x):
+        x = self.grow(torch.tanh(self.conv(x)))
+        x = torch.tanh(x + self.norm(x)).flatten(2).transpose(1, 2)
+        x = torch.tanh(self.other(x) + self.shared(x)).mean(1)
+        return self.head(torch.tanh(self.shared(x)))
+
+
 class Symmetric(nn.Module):
     def forward(self, weight):
         return weight.triu() + weight.triu(1).transpose(0, 1)
@@ -301,5 +323,6 @@ export(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
 export_unoptimized(Recurrent(), (torch.randn(2, 3, 2),), "recurrent")
 export(Parametrized(), (torch.randn(2, 4),), "parametrized", torchscript=False)
 export(Crossed(), (torch.randn(2, 3, 4), torch.randn(2, 3, 4)), "crossed", torchscript=False)
+export(Fresh(), (torch.randn(2, 2, 3, 3),), "fresh", torchscript=False)
 functions()
 constants()

@@ -1,0 +1,92 @@
+import ONNXFormat
+import Operators
+import TensorGraph
+
+/// A bias that the exporter left out of layers because it was zero.
+struct DroppedBias: Sendable {
+    var name: String
+    /// Whether the file has no such tensor; it may read it elsewhere.
+    var isNew: Bool
+    var type: ONNXElementType
+    var shape: [Int]
+    /// Inputs that are to read it; each is behind the last input of its node.
+    var rewirings: [ONNXEdits.Rewiring]
+}
+
+/// Gives layers back the biases that an exporter left out.
+///
+/// Dynamo's optimizer takes the bias from a `Gemm`, `Conv` or `ConvTranspose` if it is zero, as that of a fresh head is.
+/// The program's call, which is written beside the node, still names it.
+struct DroppedBiases {
+    private(set) var graph: ImportedGraph
+    private(set) var restored: [DroppedBias] = []
+
+    init(of graph: ImportedGraph) throws {
+        self.graph = graph
+        let index = GraphIndex(graph)
+        let calls = ProgramCalls(index)
+        if calls.isEmpty { return }
+        for (position, node) in graph.nodes.enumerated() {
+            guard node.inputs.count == 2, let file = node.fileNode, file.inputs == [0, 1],
+                let name = calls.bias(of: node), graph.exporter.kind(ofTarget: name) == "PARAMETER",
+                let weight = index.initializers[node.inputs[1]], let count = Self.channels(of: node, weight),
+                let tensor = try self.tensor(name, count, like: weight, calls, index)
+            else { continue }
+            self.graph.nodes[position].inputs.append(tensor)
+            self.graph.nodes[position].fileNode!.inputs.append(2)
+            let rewiring = ONNXEdits.Rewiring(node: file.position, input: 2, name: tensor)
+            if let known = restored.firstIndex(where: { $0.name == tensor }) {
+                restored[known].rewirings.append(rewiring)
+            } else {
+                let isNew = index.initializers[tensor] == nil
+                restored.append(
+                    DroppedBias(
+                        name: tensor, isNew: isNew, type: weight.dataType, shape: [count], rewirings: [rewiring]))
+            }
+        }
+    }
+
+    /// One line for the user; nil if nothing was left out.
+    var note: String? {
+        guard !restored.isEmpty else { return nil }
+        let list = restored.prefix(4).map { "'\($0.name)'" }.joined(separator: ", ")
+        let rest = restored.count > 4 ? " and \(restored.count - 4) more" : ""
+        return "gave back what the exporter left out because it was zero: \(list)\(rest)"
+    }
+
+    /// The graph's tensor for a bias of the program: a new one, unless another place reads the bias; nil if something else
+    /// bears its name.
+    private mutating func tensor(
+        _ name: String, _ count: Int, like weight: ImportedGraph.Initializer, _ calls: ProgramCalls, _ index: GraphIndex
+    ) throws -> String? {
+        if let known = graph.initializers.first(where: { $0.name == name }) {
+            return known.shape == [count] && known.dataType == weight.dataType ? name : nil
+        }
+        // Where the bias is kept it may have been merged with other zeros.
+        for tensor in graph.initializers where tensor.shape == [count] && tensor.dataType == weight.dataType {
+            let isRead = index.sites(of: tensor.name).contains { site in
+                calls.origin(of: tensor, at: site) == .source([name], part: 0)
+            }
+            if isRead { return tensor.name }
+        }
+        if index.producers[name] != nil || graph.inputs.contains(where: { $0.name == name }) { return nil }
+        graph.initializers.append(
+            ImportedGraph.Initializer(
+                name: name, dataType: weight.dataType, shape: [count], exportedKind: "PARAMETER",
+                load: { Constant([Float](repeating: 0, count: count)) }))
+        return name
+    }
+
+    /// How many numbers the bias of a layer has; nil if the node takes none.
+    private static func channels(of node: ImportedNode, _ weight: ImportedGraph.Initializer) -> Int? {
+        func number(_ name: String) -> Int? {
+            if case .int(let value)? = node.attributes[name] { value } else { nil }
+        }
+        switch (node.operatorType, weight.shape.count) {
+        case ("Gemm", 2): return weight.shape[number("transB") == 1 ? 0 : 1]
+        case ("Conv", 3...): return weight.shape[0]
+        case ("ConvTranspose", 3...): return weight.shape[1] * (number("group") ?? 1)
+        default: return nil
+        }
+    }
+}
