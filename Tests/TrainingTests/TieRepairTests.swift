@@ -147,13 +147,16 @@ import Testing
             repaired.notes.first
                 == "gave back what the exporter left out because it was zero: 'conv.bias', 'grow.bias', 'shared.bias', 'head.bias'")
         let findings = try ParameterDiscovery.findings(in: graph)
+        let written = graph.nodes.filter { $0.operatorType.hasSuffix("Normalization") }.map { $0.inputs.dropFirst() }
+        #expect(written[1] == ["last.weight", "last.bias"])
+        #expect(written[0].allSatisfy { findings[$0]?.isParameter == false })
         #expect(findings["head.bias"]?.isParameter == true)
     }
 
     /// The file gets the biases that were trained, and needs no repair for them when it is read again.
     @Test func biasesThatCameBackAreWritten() throws {
         let model = try ParameterModels.model("fresh_dynamo")
-        let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model), untie: false, retie: false)
+        let repaired = try TieRepair.repaired(ModelImporter.importGraph(of: model), retie: false)
         let values: [String: [Float]] = ["conv.bias": [1, 2, 3, 4], "shared.bias": [1, 2, 3, 4, 5, 6]]
         let edits = try repaired.edits(values: values)
         let saved = try ONNXModel(serialized: model.serialized(applying: edits))

@@ -136,6 +136,14 @@ import Testing
         #expect(other.report.kept.map(\.name) == ["first.bias"])
     }
 
+    /// Whoever trains is told which tensors stand for others, too.
+    @Test(arguments: ["parallel-dynamo", "tokens-dynamo", "square-dynamo", "encoder-dynamo", "dropped-dynamo"])
+    func mergedCallsAreTold(_ name: String) throws {
+        let notes = try LoadedModel(path: Fixture.path("\(name).onnx")).repaired.notes
+        let isMerged = name.hasPrefix("parallel") || name.hasPrefix("tokens")
+        #expect(notes.contains { $0.hasPrefix("trained as one with equal tensors") } == isMerged, "\(notes)")
+    }
+
     /// Two modules that the exporter merged into one cannot have different weights.
     @Test func merged() throws {
         let reference = try Fixture.weights("parallel-dynamo")

@@ -4,6 +4,7 @@ import TensorGraph
 
 /// A bias that the exporter left out of layers because it was zero.
 struct DroppedBias: Sendable {
+    /// The graph's tensor for it.
     var name: String
     /// Whether the file has no such tensor; it may read it elsewhere.
     var isNew: Bool
@@ -20,6 +21,8 @@ struct DroppedBias: Sendable {
 struct DroppedBiases {
     private(set) var graph: ImportedGraph
     private(set) var restored: [DroppedBias] = []
+    /// What the program calls them.
+    private var programNames: [String] = []
 
     init(of graph: ImportedGraph) throws {
         self.graph = graph
@@ -34,6 +37,7 @@ struct DroppedBiases {
             else { continue }
             self.graph.nodes[position].inputs.append(tensor)
             self.graph.nodes[position].fileNode!.inputs.append(2)
+            if !programNames.contains(name) { programNames.append(name) }
             let rewiring = ONNXEdits.Rewiring(node: file.position, input: 2, name: tensor)
             if let known = restored.firstIndex(where: { $0.name == tensor }) {
                 restored[known].rewirings.append(rewiring)
@@ -49,8 +53,8 @@ struct DroppedBiases {
     /// One line for the user; nil if nothing was left out.
     var note: String? {
         guard !restored.isEmpty else { return nil }
-        let list = restored.prefix(4).map { "'\($0.name)'" }.joined(separator: ", ")
-        let rest = restored.count > 4 ? " and \(restored.count - 4) more" : ""
+        let list = programNames.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
+        let rest = programNames.count > 4 ? " and \(programNames.count - 4) more" : ""
         return "gave back what the exporter left out because it was zero: \(list)\(rest)"
     }
 

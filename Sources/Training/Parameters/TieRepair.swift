@@ -3,10 +3,10 @@ public import Operators
 
 /// Undoes what exporters do to the parameters of a program.
 ///
-/// They leave out biases that are zero, which would not train; see `DroppedBiases`.
-/// Exporters merge tensors of equal value, so that fresh layers that have nothing to do with each other share one
-/// tensor: false ties, which would train as one. `TensorOrigins` says how they are told from true ones. And they store a
-/// head that is tied to an embedding as a second, transposed copy, which would train on its own; see `HeadCopies`.
+/// They leave out biases that are zero, which would not train; see `DroppedBiases`. They merge tensors of equal value, so
+/// that fresh layers that have nothing to do with each other share one tensor: false ties, which would train as one.
+/// `TensorOrigins` says how they are told from true ones. And they store a head that is tied to an embedding as a second,
+/// transposed copy, which would train on its own; see `HeadCopies`.
 public enum TieRepair {
     /// - Parameters:
     ///   - untie: whether to take false ties apart.
@@ -24,6 +24,7 @@ public enum TieRepair {
             let ties = try FalseTies(of: graph)
             (graph, untied) = (ties.graph, ties.untied)
             notes += ties.notes
+            if let note = try MergedCalls.note(on: graph) { notes.append(note) }
         }
         if retie {
             let heads = try HeadCopies(of: graph)
