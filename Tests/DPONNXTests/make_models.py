@@ -414,6 +414,22 @@ class Fresh(nn.Module):
         return self.head(x)
 
 
+class Reused(nn.Module):
+    """Layers that are called twice, with tensors larger than those that the exporter merges when they are equal."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(18, 64), nn.Linear(64, 18)
+        self.recurrent = nn.LSTM(18, 18, batch_first=True)
+        self.head = nn.Linear(18, 3)
+
+    def forward(self, x):
+        for _ in range(2):
+            x = x + self.down(torch.tanh(self.up(x)))
+            x = self.recurrent(x)[0]
+        return self.head(x.mean(1))
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -539,6 +555,7 @@ models = {
         Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 13),
     "gated_bags_fixed": (GatedBags, lambda: {"x": tokens(7, 4)}, None, 3, False, True),
     "fresh": (Fresh, lambda: image(2, 3), None, None, False, True, True),
+    "reused": (Reused, lambda: {"x": torch.randn(samples, 3, 18)}, None),
     "turned": (Turned, lambda: image(3, 5), 20, None, True, True),
     "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True, True),
     "gru_packed_fixed": (lambda: Packed(trains_start=False), lambda: {
@@ -610,7 +627,7 @@ def rearranged(graph, known, parameters):
         is_copy = any(numpy.array_equal(array, value.detach().numpy().T) for value in parameters.values())
         if array.dtype == numpy.float32 and array.size > 1 and tensor.name not in known and not is_copy:
             found = [places.get(value.tobytes()) for value in array.ravel()]
-            if all(found):
+            if all(found) and (array.shape, found) not in result.values():
                 result[tensor.name] = (array.shape, found)
     return result
 

@@ -2,7 +2,8 @@ import ONNXFormat
 import Operators
 import TensorGraph
 
-/// A second copy of an embedding table that the file keeps for the head, or of a weight in another shape.
+/// A second copy of an embedding table that the file keeps for the head, of a weight in another shape, or of what was
+/// folded from a parameter.
 struct HeadCopy: Sendable {
     var name: String
     var table: String
@@ -49,7 +50,8 @@ struct HeadCopy: Sendable {
 /// the transpose of a tensor that the same module, or one around or inside it, reads under its own name.
 ///
 /// In the same way a weight is tied to what was folded from it by a change of shape, as spectral normalization reads a
-/// kernel as a matrix, if it is the only tensor with these elements.
+/// kernel as a matrix, if it is the only tensor with these elements. And what was folded from the same parameters at every
+/// call of a module is one tensor, which the exporter stores as often: equal tensors are merged only if they are small.
 struct HeadCopies {
     private(set) var graph: ImportedGraph
     private(set) var copies: [HeadCopy] = []
@@ -92,7 +94,33 @@ struct HeadCopies {
         for tensor in graph.initializers where !copies.contains(where: { $0.name == tensor.name }) {
             if let copy = try reshaped(tensor, scopes) { copies.append(copy) }
         }
+        try findRepeated()
         for copy in copies.reversed() { tie(copy) }
+    }
+
+    /// Finds tensors that were folded from the same parameters with the same result.
+    private mutating func findRepeated() throws {
+        struct Origin: Hashable {
+            var sources: [String]
+            var shape: [Int]
+            var type: ONNXElementType
+        }
+        var known: [Origin: [ImportedGraph.Initializer]] = [:]
+        let copied = Set(copies.map(\.name))
+        for tensor in graph.initializers where tensor.isTrainable && !copied.contains(tensor.name) {
+            let sources = statedSources(tensor)
+            guard sources.contains(where: { graph.exporter.kind(ofTarget: $0) == "PARAMETER" }),
+                !index.uses(of: tensor.name).isEmpty, !index.captured.contains(tensor.name)
+            else { continue }
+            let origin = Origin(sources: sources, shape: tensor.shape, type: tensor.dataType)
+            let first = try known[origin]?.first { try $0.load().isIdentical(to: tensor.load()) }
+            if let first, TensorPattern.fill(of: try tensor.load()) == nil {
+                copies.append(
+                    HeadCopy(name: tensor.name, table: first.name, shape: first.shape, isTransposed: false))
+            } else {
+                known[origin, default: []].append(tensor)
+            }
+        }
     }
 
     /// What a tensor was folded from if only its shape was changed.

@@ -6,14 +6,16 @@ enum MergedCalls {
     /// One line for the user; nil if there is nothing.
     /// - Throws: `ONNXFormatError` if a tensor that has to be looked at cannot be decoded.
     static func note(on graph: ImportedGraph) throws -> String? {
-        if graph.exporter.sources.isEmpty { return nil }
+        let index = GraphIndex(graph)
+        let calls = ProgramCalls(index)
+        if calls.isEmpty { return nil }
+        let discovery = ParameterDiscovery(index)
         var merged: [String] = []
-        for place in try graph.tensorPlaces() where place.isMerged && !merged.contains(place.tensor) {
-            merged.append(place.tensor)
+        for tensor in graph.initializers {
+            let uses = index.uses(of: tensor.name)
+            guard uses.contains(where: { calls.standsForOthers(index.node($0)) }) else { continue }
+            if try discovery.finding(tensor, uses: uses).isParameter { merged.append(tensor.name) }
         }
-        if merged.isEmpty { return nil }
-        let parameters = Set(try ParameterDiscovery.findings(in: graph).filter(\.isParameter).map(\.name))
-        merged.removeAll { !parameters.contains($0) }
         if merged.isEmpty { return nil }
         let rest = merged.count > 4 ? " and \(merged.count - 4) more" : ""
         return "trained as one with equal tensors, whose calls the exporter merged: "

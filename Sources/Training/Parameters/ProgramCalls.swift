@@ -10,6 +10,8 @@ struct ProgramCalls {
     private let index: GraphIndex
     /// Nodes by the text of the call that they were made of.
     private let nodes: [String: [Int]]
+    /// What the calls name their results.
+    private let results: Set<String>
 
     private static let key = "pkg.torch.onnx.fx_node"
 
@@ -20,6 +22,7 @@ struct ProgramCalls {
             if let call = Self.call(of: node) { nodes[call, default: []].append(position) }
         }
         self.nodes = nodes
+        results = Set(nodes.keys.map { String(Self.result(of: $0).dropFirst()) })
     }
 
     var isEmpty: Bool { nodes.isEmpty }
@@ -47,7 +50,7 @@ struct ProgramCalls {
         }
         // A normalisation that is written out multiplies by its weight and adds its bias, which may both start from zero;
         // another one that it is made of reads ones and zeros.
-        if call.contains("_norm."), tensor.shape.reduce(1, *) > 1 {
+        if call.contains("_norm."), !Self.isCall(call, of: node), tensor.shape.reduce(1, *) > 1 {
             if GraphIndex.normalizations.contains(node.operatorType) { return .constant }
             if parameters.count == 2, let place = ["Mul", "Add"].firstIndex(of: node.operatorType) {
                 return .source([parameters[place]], part: 0)
@@ -126,6 +129,25 @@ struct ProgramCalls {
             }
         }
         return readers.count > users
+    }
+
+    /// Whether the call behind a node stands for another one, too, that the exporter merged with it: who reads its result
+    /// names results of the same kind that nothing in the graph computes.
+    func standsForOthers(_ node: ImportedNode) -> Bool {
+        guard let call = Self.call(of: node) else { return false }
+        let result = String(Self.result(of: call).dropFirst())
+        let stem = TensorName.withoutNumber(result)
+        return node.outputs.contains { output in
+            Set(index.uses(of: output).map(\.node)).contains { position in
+                let reader = index.graph.nodes[position]
+                guard let other = Self.call(of: reader), other != call else { return false }
+                let places = reader.inputs.count { $0 == output }
+                return places > Self.mentions(of: Self.result(of: call), in: other)
+                    && Self.arguments(of: other).contains { name in
+                        name != result && TensorName.withoutNumber(name) == stem && !results.contains(name)
+                    }
+            }
+        }
     }
 
     /// The tensors of the program that its calls read, whatever became of them in the graph.

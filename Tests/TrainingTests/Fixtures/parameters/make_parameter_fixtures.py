@@ -180,14 +180,15 @@ class Crossed(nn.Module):
 
 class Fresh(nn.Module):
     """Biases of zeros: alone, of a layer whose bias is kept elsewhere, and beside a scale of zeros; a normalization of as
-    many groups as channels, which is written with ones and zeros of their number."""
+    many groups as channels, which is written with ones and zeros of their number; a normalization whose scale is computed.
+    """
 
     def __init__(self):
         super().__init__()
         self.conv = nn.Conv2d(2, 4, 3, padding=1)
         self.grow = nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2)
         self.norm = nn.GroupNorm(6, 6)
-        self.last = nn.LayerNorm(6)
+        self.near, self.last = nn.LayerNorm(6), nn.LayerNorm(6)
         self.shared = nn.Linear(6, 6)
         self.other = nn.Linear(6, 6)
         self.head = nn.Linear(6, 3)
@@ -198,7 +199,7 @@ class Fresh(nn.Module):
     def forward(self, x):
         x = self.grow(torch.tanh(self.conv(x)))
         x = torch.tanh(x + self.norm(x)).flatten(2).transpose(1, 2)
-        x = torch.tanh(self.other(x) + self.shared(x)).mean(1)
+        x = nn.functional.layer_norm(self.other(x) + self.shared(x), (6,), self.near.weight + 1, self.near.bias).mean(1)
         return self.head(self.last(torch.tanh(self.shared(x))))
 
 
