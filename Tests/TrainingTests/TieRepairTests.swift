@@ -145,7 +145,8 @@ import Testing
         #expect(folded == ["norm.weight", "norm.bias"])
         #expect(
             repaired.notes.first
-                == "gave back what the exporter left out because it was zero: 'conv.bias', 'grow.bias', 'shared.bias', 'head.bias'")
+                == "gave back what the exporter left out because it was zero: 'conv.bias', 'grow.bias', 'shared.bias', 'head.bias'"
+        )
         let findings = try ParameterDiscovery.findings(in: graph)
         let written = graph.nodes.filter { $0.operatorType.hasSuffix("Normalization") }.map { $0.inputs.dropFirst() }
         #expect(written[1].last == "near.bias" && written[2] == ["last.weight", "last.bias"])
