@@ -64,6 +64,11 @@ import Testing
         #expect(TensorPattern.isSymmetric(Constant(transform, shape: [5, 5])))
         let adjacency: [Float] = [0, 1, 1, 1, 0, 0.5, 1, 0.5, 0]
         #expect(TensorPattern.isSymmetric(Constant(adjacency, shape: [3, 3])))
+        var rounded = transform
+        rounded[7] += 3e-7
+        #expect(TensorPattern.isSymmetric(Constant(rounded, shape: [5, 5])))
+        rounded[7] += 3e-4
+        #expect(!TensorPattern.isSymmetric(Constant(rounded, shape: [5, 5])))
         #expect(!TensorPattern.isSymmetric(Constant([1, 0, 0, 0, 2, 0, 0, 0, 3] as [Float], shape: [3, 3])))
         #expect(!TensorPattern.isSymmetric(Constant([Float](repeating: 0, count: 9), shape: [3, 3])))
         #expect(!TensorPattern.isSymmetric(Constant(ParameterModels.irregular([3, 3]), shape: [3, 3])))

@@ -76,16 +76,19 @@ enum TensorPattern {
     }
 
     /// Whether a matrix was computed and not learned, as adjacencies and the transforms of signals are: learned weights
-    /// are not exactly symmetric, except for diagonal ones that they may start from, and numbers that all are equal.
+    /// are not symmetric, except for diagonal ones that they may start from, and numbers that all are equal. Sines of large
+    /// angles are so but for their rounding.
     static func isSymmetric(_ tensor: Constant) -> Bool {
         let shape = tensor.type.shape
         guard shape.count == 2, shape[0] == shape[1], shape[0] >= 3, fill(of: tensor) == nil else { return false }
         let values = elements(of: tensor)
         let size = shape[0]
+        let rounding = 1e-5 * (values.map(\.magnitude).max() ?? 0)
         var isDiagonal = true
         for row in 0..<size {
             for column in 0..<row {
-                guard values[row * size + column] == values[column * size + row] else { return false }
+                let difference = values[row * size + column] - values[column * size + row]
+                guard difference.magnitude <= rounding else { return false }
                 if values[row * size + column] != 0 { isDiagonal = false }
             }
         }
