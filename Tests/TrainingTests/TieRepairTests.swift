@@ -154,6 +154,15 @@ import Testing
         #expect(findings["head.bias"]?.isParameter == true)
     }
 
+    /// A file in which such a bias has been trained where it is kept computes without it where it was left out.
+    @Test func biasesThatAreNotZeroStayOut() throws {
+        let model = try ParameterModels.model("fresh_dynamo")
+        let saved = try model.serialized(applying: ONNXEdits(values: ["near.bias": [1, 2, 3, 4, 5, 6]]))
+        let graph = try TieRepair.repaired(ModelImporter.importGraph(of: ONNXModel(serialized: saved))).graph
+        let products = graph.nodes.filter { $0.operatorType == "Gemm" }
+        #expect(products.map { $0.inputs.dropFirst(2) } == [[], ["head.bias"]])
+    }
+
     /// The file gets the biases that were trained, and needs no repair for them when it is read again.
     @Test func biasesThatCameBackAreWritten() throws {
         let model = try ParameterModels.model("fresh_dynamo")

@@ -59,20 +59,21 @@ struct DroppedBiases {
     }
 
     /// The graph's tensor for a bias of the program: a new one, unless another place reads the bias; nil if something else
-    /// bears its name.
+    /// bears its name, or the bias is not zero any more where it is read.
     private mutating func tensor(
         _ name: String, _ count: Int, like weight: ImportedGraph.Initializer, _ calls: ProgramCalls, _ index: GraphIndex
     ) throws -> String? {
-        if let known = graph.initializers.first(where: { $0.name == name }) {
-            return known.shape == [count] && known.dataType == weight.dataType ? name : nil
-        }
+        let alike = graph.initializers.filter { $0.shape == [count] && $0.dataType == weight.dataType }
         // Where the bias is kept it may have been merged with other zeros.
-        for tensor in graph.initializers where tensor.shape == [count] && tensor.dataType == weight.dataType {
-            let isRead = index.sites(of: tensor.name).contains { site in
-                calls.origin(of: tensor, at: site) == .source([name], part: 0)
+        let known =
+            alike.first { $0.name == name }
+            ?? alike.first { tensor in
+                index.sites(of: tensor.name).contains { site in
+                    calls.origin(of: tensor, at: site) == .source([name], part: 0)
+                }
             }
-            if isRead { return tensor.name }
-        }
+        if let known { return TensorPattern.fill(of: try known.load()) == 0 ? known.name : nil }
+        if graph.initializers.contains(where: { $0.name == name }) { return nil }
         if index.producers[name] != nil || graph.inputs.contains(where: { $0.name == name }) { return nil }
         graph.initializers.append(
             ImportedGraph.Initializer(

@@ -50,7 +50,8 @@ struct ProgramCalls {
         }
         // A normalisation that is written out multiplies by its weight and adds its bias, which may both start from zero;
         // another one that it is made of reads ones and zeros.
-        if call.contains("_norm."), !Self.isCall(call, of: node), tensor.shape.reduce(1, *) > 1 {
+        let norms = ["group_norm.", "layer_norm.", "instance_norm.", "batch_norm."]
+        if norms.contains(where: call.contains), !Self.isCall(call, of: node), tensor.shape.reduce(1, *) > 1 {
             if GraphIndex.normalizations.contains(node.operatorType) { return .constant }
             if parameters.count == 2, let place = ["Mul", "Add"].firstIndex(of: node.operatorType) {
                 return .source([parameters[place]], part: 0)
