@@ -91,6 +91,22 @@ def test_without_folding_alone_torchscript_merges_equal_tensors(module, tmp_path
     assert missing(module, path) == set()
 
 
+def test_biases_of_zeros_train_though_dynamo_leaves_them_out(tmp_path):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(28, 6), nn.Tanh(), nn.Linear(6, 3)).eval()
+    nn.init.zeros_(module[3].bias)
+    path = export(module, tmp_path / "model.onnx", True)
+    assert "3.bias" not in tensors(path)
+    trainer = dponnx.PrivateTrainer(path, **ONE_STEP)
+    assert any("3.bias" in note for note in trainer.notes)
+    trainer.draw()
+    trainer.accumulate((torch.randn(6, 4, 7), torch.randint(0, 3, (6,))))
+    trainer.finish_step()
+    state = trainer.state_dict(module.state_dict())
+    assert abs(state["3.bias"]).max() > 0
+    trainer.save(tmp_path / "private.onnx")
+    assert "3.bias" in tensors(tmp_path / "private.onnx")
+
+
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_a_fixed_batch_works_too(module, tmp_path, dynamo):
     options = dict(optimize=False) if dynamo else KEPT
