@@ -9,7 +9,7 @@ struct ExportedModel: CustomStringConvertible, Sendable {
         "gru_packed", "rnn", "rnn_torchscript", "speaker", "loop", "scan", "autoencoder", "autoencoder_torchscript",
         "spatial_transformer", "tables", "tables_torchscript", "picked", "picked_torchscript", "repeated_torchscript",
         "masked_torchscript", "towers", "towers_torchscript", "turned", "grid_fixed", "gru_packed_fixed",
-        "bags", "bags_fixed", "bags_torchscript", "gated_bags_fixed", "fresh", "reused",
+        "bags", "bags_fixed", "bags_torchscript", "gated_bags_fixed", "fresh", "reused", "branches",
     ].map(ExportedModel.init)
 
     let name: String

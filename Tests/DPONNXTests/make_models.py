@@ -430,6 +430,30 @@ class Reused(nn.Module):
         return self.head(x.mean(1))
 
 
+class Branches(nn.Module):
+    """Fresh tokens and fresh normalizations of one input, whose calls the exporter merges."""
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first_norm, self.second_norm = nn.LayerNorm(6), nn.LayerNorm(6)
+            self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+
+        def forward(self, x):
+            return x + torch.tanh(self.first(self.first_norm(x))) * torch.sigmoid(self.second(self.second_norm(x)))
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (nn.Parameter(torch.zeros(1, 1, 6)) for _ in range(2))
+        self.layers = nn.Sequential(Branches.Layer(), Branches.Layer())
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        tokens = [token.expand(x.shape[0], -1, -1) for token in (self.first, self.second)]
+        x = self.layers(torch.cat([tokens[0], x, tokens[1]], 1))
+        return self.head(torch.tanh(x[:, 0]) + x[:, 1:].mean(1) * x[:, -1])
+
+
 class Towers(nn.Module):
     """Two inputs that go through one network as one batch, and whose results are written into zeros; a weight that is
     read as it is and transposed."""
@@ -555,6 +579,7 @@ models = {
         Bags, lambda: {"a": tokens(7, 4), "b": tokens(6, 3), "weights": torch.rand(samples, 3)}, 13),
     "gated_bags_fixed": (GatedBags, lambda: {"x": tokens(7, 4)}, None, 3, False, True),
     "fresh": (Fresh, lambda: image(2, 3), None, None, False, True, True),
+    "branches": (Branches, lambda: {"x": torch.randn(samples, 3, 6)}, None, None, False, True, True),
     "reused": (Reused, lambda: {"x": torch.randn(samples, 3, 18)}, None),
     "turned": (Turned, lambda: image(3, 5), 20, None, True, True),
     "grid_fixed": (Grid, lambda: {"x": torch.randn(samples, 9, 4)}, 20, 3, True, True),
@@ -651,8 +676,10 @@ def make(name, build, data, opset, fixed=None, is_raw=False, keeps_calls=False, 
     graph = onnx.load(path).graph
     names = {key: initializer(graph, tensor.detach().numpy()) for key, tensor in model.named_parameters()}
     if is_fresh:  # values do not tell equal tensors apart; dponnx has those that were not folded under their own names
-        names = {key: names[key] if tensor.min() < tensor.max() else (None if "norm" in key else key, False)
-                 for key, tensor in model.named_parameters()}
+        for key, tensor in model.named_parameters():
+            if tensor.min() == tensor.max():
+                owner = model.get_submodule(key.rpartition(".")[0])
+                names[key] = (None if isinstance(owner, nn.GroupNorm) else key, False)
     joined = {} if is_fresh else rearranged(
         graph, [known_as for known_as, _ in names.values()], dict(model.named_parameters()))
     model = model.double()

@@ -48,7 +48,7 @@ extension LoadedModel {
         var edits = try repaired.edits(values: values.filter { !adapters.names.contains($0.key) })
         let insertions = adapters.insertions(values)
         edits.insertions.tensors += insertions.tensors
-        edits.insertions.nodes = insertions.nodes
+        edits.insertions.nodes += insertions.nodes
         edits.insertions.renamings = insertions.renamings
         return edits
     }

@@ -27,7 +27,9 @@ extension EditedModel {
         var nodes: [UnsafeMutablePointer<Onnx__NodeProto>?] = []
         for position in 0..<graph.n_node {
             nodes.append(graph.node[position])
-            nodes += (added[position] ?? []).map(make)
+            for node in added[position] ?? [] {
+                nodes.append(make(node, like: node.copies ? model.tree.root.pointee.graph.pointee.node[position] : nil))
+            }
         }
         graph.node = arena.array(of: nodes)
         graph.n_node = nodes.count
@@ -37,10 +39,19 @@ extension EditedModel {
         root.pointee.graph = arena.copy(graph)
     }
 
-    private func make(_ node: ONNXEdits.Insertions.Node) -> UnsafeMutablePointer<Onnx__NodeProto>? {
+    private func make(
+        _ node: ONNXEdits.Insertions.Node, like source: UnsafeMutablePointer<Onnx__NodeProto>?
+    ) -> UnsafeMutablePointer<Onnx__NodeProto>? {
         var proto = Onnx__NodeProto()
-        onnx__node_proto__init(&proto)
-        proto.op_type = arena.string(node.operatorType)
+        if let source {
+            proto = source.pointee
+        } else {
+            onnx__node_proto__init(&proto)
+            proto.op_type = arena.string(node.operatorType)
+        }
+        for (key, value) in node.metadata.sorted(by: { $0.key < $1.key }) {
+            set(key, to: value, in: &proto.metadata_props, &proto.n_metadata_props)
+        }
         proto.name = arena.string(node.name)
         proto.input = arena.array(of: node.inputs.map { arena.string($0) })
         proto.n_input = node.inputs.count

@@ -125,7 +125,9 @@ struct EditedModel {
 
     private mutating func rewire(_ edits: ONNXEdits) throws(ONNXFormatError) {
         let graph = model.tree.root.pointee.graph.pointee
-        let added = Set(edits.additions.map(\.name) + edits.insertions.tensors.map(\.name))
+        let added = Set(
+            edits.additions.map(\.name) + edits.insertions.tensors.map(\.name)
+                + edits.insertions.nodes.flatMap(\.outputs))
         let initializers = Set(messages(graph.initializer, graph.n_initializer).map { text($0.pointee.name) })
         for rewiring in edits.rewirings {
             guard (0..<graph.n_node).contains(rewiring.node),
@@ -224,7 +226,7 @@ struct EditedModel {
     }
 
     /// Replaces every entry of that key, or appends one; the old array is left alone.
-    private func set(
+    func set(
         _ key: String, to value: String,
         in array: inout UnsafeMutablePointer<UnsafeMutablePointer<Onnx__StringStringEntryProto>?>!, _ count: inout Int
     ) {

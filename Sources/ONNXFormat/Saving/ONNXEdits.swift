@@ -25,7 +25,7 @@ public struct ONNXEdits: Sendable {
         public let node: Int
         /// One that the node has, or the one behind its last.
         public let input: Int
-        /// An initializer of the main graph, or one that the same edits add.
+        /// An initializer of the main graph, or one or a node's output that the same edits add.
         public let name: String
 
         public init(node: Int, input: Int, name: String) {
@@ -53,21 +53,30 @@ public struct ONNXEdits: Sendable {
             }
         }
 
-        /// A node of the standard operator set, without attributes.
+        /// A node of the standard operator set without attributes, or a copy of the one before it.
         public struct Node: Sendable {
             /// Position of the node of the main graph behind which it stands; several keep their order.
             public var after: Int
+            /// Whether it takes operator and attributes from that node.
+            public var copies: Bool
             public var operatorType: String
             public var name: String
             public var inputs: [String]
             public var outputs: [String]
+            /// Entries of its `metadata_props`.
+            public var metadata: [String: String]
 
-            public init(after: Int, operatorType: String, name: String, inputs: [String], outputs: [String]) {
+            public init(
+                after: Int, copies: Bool = false, operatorType: String, name: String, inputs: [String],
+                outputs: [String], metadata: [String: String] = [:]
+            ) {
                 self.after = after
+                self.copies = copies
                 self.operatorType = operatorType
                 self.name = name
                 self.inputs = inputs
                 self.outputs = outputs
+                self.metadata = metadata
             }
         }
 

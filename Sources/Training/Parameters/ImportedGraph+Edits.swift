@@ -3,12 +3,12 @@ public import Operators
 import TensorGraph
 
 extension ImportedGraph {
-    /// The graph that a file has after edits without inserted nodes, as if it were written and imported anew: values are
+    /// The graph that a file has after edits that insert no nodes but copies, as if it were written and imported anew: values are
     /// rounded to their tensors' types.
     ///
     /// - Precondition: the edits name tensors of this graph, which was imported from the file as it is.
     public func applying(_ edits: ONNXEdits) -> ImportedGraph {
-        precondition(edits.insertions.nodes.isEmpty, "nodes cannot be inserted into an imported graph")
+        precondition(edits.insertions.nodes.allSatisfy(\.copies), "new nodes cannot be inserted into an imported graph")
         var copy = self
         for position in initializers.indices {
             guard let values = edits.values[initializers[position].name] else { continue }
@@ -37,6 +37,16 @@ extension ImportedGraph {
                     copy.nodes[position].fileNode!.inputs.append(rewiring.input)
                 }
             }
+        }
+        let inserted = Dictionary(grouping: edits.insertions.nodes, by: \.after)
+        copy.nodes = copy.nodes.flatMap { node in
+            let copies = (node.fileNode.flatMap { inserted[$0.position] } ?? []).map { insertion in
+                var other = node
+                (other.name, other.inputs, other.outputs) = (insertion.name, insertion.inputs, insertion.outputs)
+                (other.metadata, other.fileNode) = (insertion.metadata, nil)
+                return other
+            }
+            return [node] + copies
         }
         return copy
     }

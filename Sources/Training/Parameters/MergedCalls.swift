@@ -1,7 +1,7 @@
 import Operators
 
-/// Tensors that stand for equal tensors of the program, too, because the exporter merged the calls that read them. Unlike
-/// merged tensors they cannot be taken apart: the graph has one node in place of several.
+/// Tensors that stand for equal tensors of the program, too, because the exporter merged the calls that read them, and it
+/// cannot be told which those are; see `SplitCalls`.
 enum MergedCalls {
     /// One line for the user; nil if there is nothing.
     /// - Throws: `ONNXFormatError` if a tensor that has to be looked at cannot be decoded.
@@ -13,7 +13,8 @@ enum MergedCalls {
         var merged: [String] = []
         for tensor in graph.initializers {
             let uses = index.uses(of: tensor.name)
-            guard uses.contains(where: { calls.standsForOthers(index.node($0)) }) else { continue }
+            let standsForOthers = uses.contains { calls.merged(into: index.node($0))?.isEmpty == false }
+            guard standsForOthers else { continue }
             if try discovery.finding(tensor, uses: uses).isParameter { merged.append(tensor.name) }
         }
         if merged.isEmpty { return nil }

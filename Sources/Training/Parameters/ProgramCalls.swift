@@ -13,7 +13,7 @@ struct ProgramCalls {
     /// What the calls name their results.
     private let results: Set<String>
 
-    private static let key = "pkg.torch.onnx.fx_node"
+    static let key = "pkg.torch.onnx.fx_node"
 
     init(_ index: GraphIndex) {
         self.index = index
@@ -132,23 +132,54 @@ struct ProgramCalls {
         return readers.count > users
     }
 
-    /// Whether the call behind a node stands for another one, too, that the exporter merged with it: who reads its result
-    /// names results of the same kind that nothing in the graph computes.
-    func standsForOthers(_ node: ImportedNode) -> Bool {
-        guard let call = Self.call(of: node) else { return false }
+    /// Places that read the result of a node in place of other calls' results, of which the exporter left this one, with the
+    /// names of those; nil if it cannot be told which place reads what.
+    func merged(into node: ImportedNode) -> [(result: String, use: TensorUse)]? {
+        guard let call = Self.call(of: node) else { return nil }
         let result = String(Self.result(of: call).dropFirst())
         let stem = TensorName.withoutNumber(result)
-        return node.outputs.contains { output in
-            Set(index.uses(of: output).map(\.node)).contains { position in
-                let reader = index.graph.nodes[position]
-                guard let other = Self.call(of: reader), other != call else { return false }
-                let places = reader.inputs.count { $0 == output }
-                return places > Self.mentions(of: Self.result(of: call), in: other)
-                    && Self.arguments(of: other).contains { name in
-                        name != result && TensorName.withoutNumber(name) == stem && !results.contains(name)
-                    }
+        var found: [(result: String, use: TensorUse)] = []
+        for output in node.outputs {
+            let readers = Dictionary(grouping: index.uses(of: output), by: \.node)
+            for (reader, uses) in readers.sorted(by: { $0.key < $1.key }) {
+                guard let other = Self.call(of: index.graph.nodes[reader]), other != call else { continue }
+                let names = Self.mentioned(in: other).filter { name in
+                    name == result || TensorName.withoutNumber(name) == stem && !results.contains(name)
+                }
+                if names.allSatisfy({ $0 == result }) { continue }
+                guard names.count == uses.count else { return nil }
+                found += zip(names, uses.sorted { $0.input < $1.input }).filter { $0.0 != result }
+                    .map { (result: $0.0, use: $0.1) }
             }
         }
+        return found
+    }
+
+    /// The other nodes that were made of the same call.
+    func nodes(besides node: ImportedNode) -> [ImportedNode] {
+        guard let call = Self.call(of: node) else { return [] }
+        return nodes[call]!.map { index.graph.nodes[$0] }.filter { $0.outputs != node.outputs }
+    }
+
+    /// The text of the call behind a node with another name for its result and for the program's tensors.
+    func renamed(_ node: ImportedNode, result: String, tensors: [String: String]) -> String? {
+        guard var call = Self.call(of: node) else { return nil }
+        call = "%" + result + call.dropFirst(Self.result(of: call).count)
+        for (old, new) in tensors {
+            let placeholders = [old, new].map { name in
+                index.graph.exporter.sources.first { $0.value.target == name }?.key
+            }
+            guard let before = placeholders[0], let after = placeholders[1] else { return nil }
+            let pieces = call.split(separator: "%" + before, omittingEmptySubsequences: false)
+            // What follows a name may belong to a longer one.
+            call =
+                String(pieces[0])
+                + pieces.dropFirst().map { piece in
+                    let isLonger = piece.first.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false
+                    return "%" + (isLonger ? before : after) + piece
+                }.joined()
+        }
+        return call
     }
 
     /// The tensors of the program that its calls read, whatever became of them in the graph.
@@ -234,12 +265,15 @@ struct ProgramCalls {
 
     /// The names after `%` among the arguments of a call, without repetitions.
     private static func arguments(of call: String) -> [String] {
-        guard let start = call.firstRange(of: "args = ") else { return [] }
         var names: [String] = []
-        for piece in call[start.upperBound...].split(separator: "%", omittingEmptySubsequences: false).dropFirst() {
-            let name = String(piece.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
-            if !names.contains(name) { names.append(name) }
-        }
+        for name in mentioned(in: call) where !names.contains(name) { names.append(name) }
         return names
+    }
+
+    /// The names after `%` among the arguments of a call, as often as they stand there.
+    private static func mentioned(in call: String) -> [String] {
+        guard let start = call.firstRange(of: "args = ") else { return [] }
+        return call[start.upperBound...].split(separator: "%", omittingEmptySubsequences: false).dropFirst()
+            .map { piece in String(piece.prefix { $0.isLetter || $0.isNumber || $0 == "_" }) }
     }
 }

@@ -11,14 +11,17 @@ public struct RepairedGraph: Sendable {
     /// Other names of the graph's tensors: what the exported program called an untied tensor whose name the file needs
     /// for something else, and the copies of embedding tables.
     public let otherNames: [String: String]
+    private let split: [SplitCall]
     private let restored: [DroppedBias]
     private let untied: [UntiedTensor]
     private let copies: [HeadCopy]
 
     init(
-        _ graph: ImportedGraph, restored: [DroppedBias], untied: [UntiedTensor], copies: [HeadCopy], notes: [String]
+        _ graph: ImportedGraph, split: [SplitCall], restored: [DroppedBias], untied: [UntiedTensor],
+        copies: [HeadCopy], notes: [String]
     ) {
         self.graph = graph
+        self.split = split
         self.restored = restored
         self.untied = untied
         self.copies = copies
@@ -55,6 +58,22 @@ public struct RepairedGraph: Sendable {
         }
         var edits = ONNXEdits()
         edits.values = values
+        for call in split {
+            let names = call.tensors.map(\.name)
+            let own = graph.nodes.first { $0.fileNode?.position == call.node.position }!.inputs
+            for name in names { edits.values[name] = nil }
+            guard (names + own).contains(where: { values[$0] != nil }) else { continue }
+            for tensor in call.tensors {
+                let new = try values[tensor.name]?.load() ?? tensor.load().floatValues
+                edits.insertions.tensors.append(
+                    .init(name: tensor.name, type: tensor.dataType, shape: tensor.shape, values: new))
+            }
+            edits.insertions.nodes.append(
+                .init(
+                    after: call.node.position, copies: true, operatorType: call.copy.operatorType, name: call.copy.name,
+                    inputs: call.copy.inputs, outputs: call.copy.outputs, metadata: call.copy.metadata))
+            edits.rewirings += call.rewirings
+        }
         for bias in restored {
             guard let new = values[bias.name] else { continue }
             if bias.isNew {
