@@ -182,9 +182,9 @@ import Testing
     }
 
     @Test func nothingHappensUnasked() throws {
-        for name in ["layers_dynamo", "language_torchscript"] {
+        for name in ["layers_dynamo", "language_torchscript", "fresh_dynamo"] {
             let graph = try ParameterModels.graph(name)
-            let repaired = try TieRepair.repaired(graph, untie: false, retie: false)
+            let repaired = try TieRepair.repaired(graph, completes: false, untie: false, retie: false)
             #expect(repaired.notes.isEmpty && repaired.otherNames.isEmpty)
             #expect(repaired.graph.initializers.map(\.name) == graph.initializers.map(\.name))
         }

@@ -11,14 +11,19 @@ public struct LoadedModel: Sendable {
 
     /// - Parameters:
     ///   - registry: the operators known; add your own to `.standard`.
+    ///   - completes: whether calls and biases that the exporter left out are put back.
     ///   - untie: whether tensors that the exporter merged because their values were equal are taken apart.
     ///   - retie: whether heads that were exported as copies of an embedding are tied to it again.
     /// - Throws: `ONNXFormatError` if the file cannot be read or is no model, `GraphError` if its graph cannot be
     ///   imported.
-    public init(path: String, registry: OperatorRegistry = .standard, untie: Bool = true, retie: Bool = true) throws {
+    public init(
+        path: String, registry: OperatorRegistry = .standard, completes: Bool = true, untie: Bool = true,
+        retie: Bool = true
+    ) throws {
         file = try ONNXModel(path: path)
         self.registry = registry
-        repaired = try TieRepair.repaired(ModelImporter.importGraph(of: file), untie: untie, retie: retie)
+        repaired = try TieRepair.repaired(
+            ModelImporter.importGraph(of: file), completes: completes, untie: untie, retie: retie)
     }
 
     /// The model with low-rank adapters, which its file gets only if they are kept on saving.

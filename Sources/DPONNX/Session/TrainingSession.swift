@@ -37,7 +37,8 @@ public final class TrainingSession {
     ///   `GraphError` if the model cannot be read, `DataError` or `BudgetError` if the run cannot be recorded.
     public init(path: String, _ request: TrainingRequest) throws {
         try request.check()
-        let unadapted = try LoadedModel(path: path, untie: request.untie, retie: request.retie)
+        let unadapted = try LoadedModel(
+            path: path, completes: request.untie, untie: request.untie, retie: request.retie)
         let (model, trainable) = try unadapted.adapted(
             by: request.adapters, areKept: request.keepsAdapters, beside: request.selection)
         try model.requireOutput(request.loss.logits)

@@ -9,18 +9,25 @@ public import Operators
 /// transposed copy, which would train on its own; see `HeadCopies`.
 public enum TieRepair {
     /// - Parameters:
+    ///   - completes: whether calls and biases that the exporter left out are put back.
     ///   - untie: whether to take false ties apart.
     ///   - retie: whether to tie heads to the embeddings that they copy.
     /// - Throws: `ONNXFormatError` if a tensor that has to be compared cannot be decoded.
-    public static func repaired(_ graph: ImportedGraph, untie: Bool = true, retie: Bool = true) throws -> RepairedGraph
-    {
-        let split = try SplitCalls(of: graph)
-        let biases = try DroppedBiases(of: split.graph)
-        var graph = biases.graph
+    public static func repaired(
+        _ graph: ImportedGraph, completes: Bool = true, untie: Bool = true, retie: Bool = true
+    ) throws -> RepairedGraph {
+        var graph = graph
+        var split: [SplitCall] = []
+        var restored: [DroppedBias] = []
         var untied: [UntiedTensor] = []
         var copies: [HeadCopy] = []
         var notes: [String] = []
-        for note in [split.note, biases.note] { if let note { notes.append(note) } }
+        if completes {
+            let calls = try SplitCalls(of: graph)
+            let biases = try DroppedBiases(of: calls.graph)
+            (graph, split, restored) = (biases.graph, calls.splits, biases.restored)
+            notes += [calls.note, biases.note].compactMap(\.self)
+        }
         if untie {
             let ties = try FalseTies(of: graph)
             (graph, untied) = (ties.graph, ties.untied)
@@ -33,7 +40,6 @@ public enum TieRepair {
             notes += copies.map { "tied '\($0.name)' to '\($0.table)', of which it is a copy" }
         }
         if let note = try StaleConstants.note(on: graph) { notes.append(note) }
-        return RepairedGraph(
-            graph, split: split.splits, restored: biases.restored, untied: untied, copies: copies, notes: notes)
+        return RepairedGraph(graph, split: split, restored: restored, untied: untied, copies: copies, notes: notes)
     }
 }

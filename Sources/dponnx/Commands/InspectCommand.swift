@@ -18,7 +18,7 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            let loaded = try LoadedModel(path: model, untie: false, retie: false)
+            let loaded = try LoadedModel(path: model, completes: false, untie: false, retie: false)
             let statement = try loaded.privacyStatement()
             if json { try printJSON(Report(loaded, statement)) } else { printText(Report(loaded, statement)) }
         }

@@ -22,7 +22,7 @@ struct ModelArguments: ParsableArguments {
     }
 
     /// The model as it stands in the file, for commands that train nothing.
-    func load() throws -> LoadedModel { try LoadedModel(path: model, untie: false, retie: false) }
+    func load() throws -> LoadedModel { try LoadedModel(path: model, completes: false, untie: false, retie: false) }
 }
 
 /// `NAME=SIZE` on the command line.

@@ -12,14 +12,18 @@ struct SelectionArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Initializers to leave as they are (repeats).", valueName: "glob"))
     var frozen: [String] = []
 
-    @Flag(help: "Train tensors that the exporter merged because their values were equal as one.")
+    @Flag(
+        help: """
+            Train tensors that the exporter merged because their values were equal as one, and none that it left out.
+            """)
     var noUntie = false
 
-    @Flag(help: "Train a head that was exported as a copy of an embedding on its own.")
+    @Flag(help: "Train copies of embeddings and weights that the exporter made on their own.")
     var noRetie = false
 
     func load(_ model: ModelArguments) throws -> LoadedModel {
-        let loaded = try LoadedModel(path: model.model, untie: !noUntie, retie: !noRetie)
+        let loaded = try LoadedModel(
+            path: model.model, completes: !noUntie, untie: !noUntie, retie: !noRetie)
         for line in loaded.repaired.notes { note(line) }
         return loaded
     }
