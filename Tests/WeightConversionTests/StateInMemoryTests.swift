@@ -22,7 +22,7 @@ import Testing
 
     @Test(arguments: [
         "encoder-ts", "encoder-dynamo", "lstm-ts", "gru-dynamo", "tied-ts", "tied-dynamo", "packed-ts", "zeroed-ts",
-        "shared-ts", "folded-ts",
+        "shared-ts", "folded-ts", "dropped-dynamo", "parallel-dynamo", "tokens-dynamo",
     ])
     func isThatOfTheFile(_ name: String) throws {
         let model = try LoadedModel(path: Fixture.path("\(name).onnx"))

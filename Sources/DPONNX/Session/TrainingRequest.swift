@@ -2,7 +2,8 @@ import Glibc
 
 /// Everything that a user states about a training, before its model is looked at. Defaults are the command line's.
 public struct TrainingRequest: Sendable {
-    /// Whether tensors that the exporter merged are taken apart and those that it left out are put back, and copies tied; see `LoadedModel.init`.
+    /// Whether tensors that the exporter merged are taken apart and those that it left out are put back, and whether copies
+    /// are tied; see `LoadedModel.init`.
     public var untie = true
     public var retie = true
     public var selection = ParameterSelection()

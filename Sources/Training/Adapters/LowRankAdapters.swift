@@ -218,10 +218,3 @@ public struct LowRankAdapters: Sendable {
         }
     }
 }
-
-extension FileNode {
-    /// Whether the file's node is the imported one, and not a call of the function that it was inlined from.
-    fileprivate func holds(_ node: ImportedNode) -> Bool {
-        inputs == node.inputs.indices.map { node.inputs[$0].isEmpty ? nil : $0 } && name == node.name
-    }
-}

@@ -23,6 +23,8 @@ struct DroppedBiases {
     private(set) var restored: [DroppedBias] = []
     /// What the program calls them.
     private var programNames: [String] = []
+    /// What the program calls biases that cannot be put back.
+    private var lost: [String] = []
 
     init(of graph: ImportedGraph) throws {
         self.graph = graph
@@ -30,11 +32,16 @@ struct DroppedBiases {
         let calls = ProgramCalls(index)
         if calls.isEmpty { return }
         for (position, node) in graph.nodes.enumerated() {
-            guard node.inputs.count == 2, let file = node.fileNode, file.inputs == [0, 1],
-                let name = calls.bias(of: node), graph.exporter.kind(ofTarget: name) == "PARAMETER",
-                let weight = index.initializers[node.inputs[1]], let count = Self.channels(of: node, weight),
-                let tensor = try self.tensor(name, count, like: weight, calls, index)
+            guard node.inputs.count == 2, ["Gemm", "Conv", "ConvTranspose"].contains(node.operatorType),
+                let name = calls.bias(of: node), graph.exporter.kind(ofTarget: name) == "PARAMETER"
             else { continue }
+            guard let file = node.fileNode, file.holds(node), let weight = index.initializers[node.inputs[1]],
+                let count = Self.channels(of: node, weight),
+                let tensor = try self.tensor(name, count, like: weight, calls, index)
+            else {
+                if !lost.contains(name) { lost.append(name) }
+                continue
+            }
             self.graph.nodes[position].inputs.append(tensor)
             self.graph.nodes[position].fileNode!.inputs.append(2)
             if !programNames.contains(name) { programNames.append(name) }
@@ -50,12 +57,18 @@ struct DroppedBiases {
         }
     }
 
-    /// One line for the user; nil if nothing was left out.
-    var note: String? {
-        guard !restored.isEmpty else { return nil }
-        let list = programNames.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
-        let rest = programNames.count > 4 ? " and \(programNames.count - 4) more" : ""
-        return "gave back what the exporter left out because it was zero: \(list)\(rest)"
+    /// One line each for the user.
+    var notes: [String] {
+        var notes: [String] = []
+        if !programNames.isEmpty {
+            notes.append("gave back what the exporter left out because it was zero: \(nameList(programNames))")
+        }
+        if !lost.isEmpty {
+            notes.append(
+                "not trained where the exporter left it out because it was zero: \(nameList(lost)); "
+                    + "export with optimize=False to train it")
+        }
+        return notes
     }
 
     /// The graph's tensor for a bias of the program: a new one, unless another place reads the bias; nil if something else

@@ -81,9 +81,8 @@ struct FalseTies {
         let position = graph.initializers.firstIndex { $0.name == tensor.name }!
         graph.initializers[position] = described(tensor, as: tensor.name, groups[0])
         untied += separated
-        let list = separated.prefix(4).map { "'\($0.knownAs ?? $0.name)'" }.joined(separator: ", ")
-        let rest = separated.count > 4 ? " and \(separated.count - 4) more" : ""
-        notes.append("untied from '\(tensor.name)', which the exporter merged with equal tensors: \(list)\(rest)")
+        let list = nameList(separated.map { $0.knownAs ?? $0.name })
+        notes.append("untied from '\(tensor.name)', which the exporter merged with equal tensors: \(list)")
     }
 
     /// Whether one of the merged tensors could be a parameter. What the exporter says of the tensor need not hold for

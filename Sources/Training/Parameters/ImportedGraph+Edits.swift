@@ -66,3 +66,10 @@ extension ImportedGraph.Initializer {
         }
     }
 }
+
+extension FileNode {
+    /// Whether the file's node is the imported one, and not a call of the function that it was inlined from.
+    func holds(_ node: ImportedNode) -> Bool {
+        inputs == node.inputs.indices.map { node.inputs[$0].isEmpty ? nil : $0 } && name == node.name
+    }
+}

@@ -18,9 +18,7 @@ enum MergedCalls {
             if try discovery.finding(tensor, uses: uses).isParameter { merged.append(tensor.name) }
         }
         if merged.isEmpty { return nil }
-        let rest = merged.count > 4 ? " and \(merged.count - 4) more" : ""
-        return "trained as one with equal tensors, whose calls the exporter merged: "
-            + merged.prefix(4).map { "'\($0)'" }.joined(separator: ", ") + rest
-            + "; export with optimize=False to train them apart"
+        return "trained as one with equal tensors, whose calls the exporter merged: \(nameList(merged)); "
+            + "export with optimize=False to train them apart"
     }
 }

@@ -60,14 +60,12 @@ struct SplitCalls {
     /// One line for the user; nil if nothing was taken apart.
     var note: String? {
         if splits.isEmpty { return nil }
-        let names = splits.flatMap(\.tensors).map(\.name)
-        let list = names.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
-        let rest = names.count > 4 ? " and \(names.count - 4) more" : ""
-        return "took calls apart that the exporter had merged with equal ones, which read \(list)\(rest)"
+        let names = nameList(splits.flatMap(\.tensors).map(\.name))
+        return "took calls apart that the exporter had merged with equal ones, which read \(names)"
     }
 
     private mutating func split(_ node: ImportedNode, _ position: Int) throws -> SplitCall? {
-        guard let file = node.fileNode, isOfFile(node), node.outputs.count == 1,
+        guard let file = node.fileNode, file.holds(node), node.outputs.count == 1,
             !calls.nodes(besides: node).flatMap(\.inputs).contains(where: isNumbers),
             let merged = calls.merged(into: node), let result = merged.first?.result,
             merged.allSatisfy({ $0.result == result }), index.producers[result] == nil,
@@ -97,8 +95,8 @@ struct SplitCalls {
         }
         let rewirings = merged.compactMap { place -> ONNXEdits.Rewiring? in
             let reader = index.node(place.use)
-            guard isOfFile(reader) else { return nil }
-            return ONNXEdits.Rewiring(node: reader.fileNode!.position, input: place.use.input, name: result)
+            guard let file = reader.fileNode, file.holds(reader) else { return nil }
+            return ONNXEdits.Rewiring(node: file.position, input: place.use.input, name: result)
         }
         guard !tensors.isEmpty, rewirings.count == merged.count,
             let call = calls.renamed(node, result: result, tensors: renamed)
@@ -111,12 +109,6 @@ struct SplitCalls {
     /// Whether a value is a tensor of the file that may hold parameters.
     private func isNumbers(_ name: String) -> Bool {
         index.initializers[name].map { $0.isTrainable && $0.shape.reduce(1, *) > 1 } ?? false
-    }
-
-    /// Whether the file's main graph has the node itself, and not a function that it comes from.
-    private func isOfFile(_ node: ImportedNode) -> Bool {
-        node.fileNode?.inputs == node.inputs.indices.map { node.inputs[$0].isEmpty ? nil : $0 }
-            && node.fileNode?.name == node.name
     }
 
     /// The parameter that the merged call read where the one that is left reads `name`; nil if several may be meant.

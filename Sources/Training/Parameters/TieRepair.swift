@@ -26,7 +26,8 @@ public enum TieRepair {
             let calls = try SplitCalls(of: graph)
             let biases = try DroppedBiases(of: calls.graph)
             (graph, split, restored) = (biases.graph, calls.splits, biases.restored)
-            notes += [calls.note, biases.note].compactMap(\.self)
+            if let note = calls.note { notes.append(note) }
+            notes += biases.notes
         }
         if untie {
             let ties = try FalseTies(of: graph)
