@@ -44,6 +44,53 @@ import Testing
         }
     }
 
+    /// As little memory as can be, and the same gradients bit for bit.
+    @Test(arguments: ExportedModel.all, [ClippingMode.bookKeeping, .ghost])
+    func clipsAlikeWithActivationsComputedAnew(_ exported: ExportedModel, _ mode: ClippingMode) throws {
+        let model = try exported.load()
+        let data = try exported.data(for: model)
+        let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
+        let trainable = try model.trainable(names, for: data, InputOptions())
+        let clipping = ClippingOptions(mode: mode, clippingNorm: try exported.oracle("clip_norm")[0])
+        func engine(_ saving: MemorySaving) throws -> GradientEngine {
+            try GradientEngine(
+                trainable, loss: LossSpecification(), clipping: clipping, data: data, batchSize: 3, saving: saving,
+                parameters: trainable.makeParameters(), pool: pool)
+        }
+        let kept = try engine(MemorySaving())
+        let lean = try engine(MemorySaving(activationLimit: 1))
+        #expect((lean.recomputedCount > 0) == (lean.peakBytes < kept.peakBytes))
+        let rows = Array(0..<data.count)
+        let (expected, samples) = (try kept.accumulate(rows), try lean.accumulate(rows))
+        #expect(samples.map(\.loss) == expected.map(\.loss) && samples.map(\.norm) == expected.map(\.norm))
+        for name in names {
+            #expect(Array(lean.sum(of: name)) == Array(kept.sum(of: name)), "\(name)")
+        }
+    }
+
+    @Test(arguments: ["vit", "convnext", "bert_torchscript"].map(ExportedModel.init))
+    func activationsAreComputedAnewWhereTheSmallestBatchDoesNotFit(_ exported: ExportedModel) throws {
+        let model = try exported.load()
+        let data = try exported.data(for: model)
+        let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())
+        let trainable = try model.trainable(names, for: data, InputOptions())
+        func batch(within memoryLimit: Int) throws -> PhysicalBatch {
+            try PhysicalBatch(
+                wished: nil, expectedBatchSize: data.count, memoryLimit: memoryLimit, model: trainable,
+                loss: LossSpecification(), clipping: ClippingOptions(), data: data, pool: pool)
+        }
+        let smallest = try GradientEngine(
+            trainable, loss: LossSpecification(), clipping: ClippingOptions(), data: data, batchSize: 2,
+            parameters: trainable.makeParameters(), pool: pool)
+        let enough = try batch(within: smallest.peakBytes)
+        #expect(enough.rows == 2 && enough.saving == MemorySaving())
+        let limit = smallest.peakBytes * 9 / 10
+        let less = try batch(within: limit)
+        #expect(less.rows == 2 && less.saving == MemorySaving(activationLimit: limit))
+        let error = #expect(throws: ExecutionError.self) { try batch(within: smallest.peakBytes / 10) }
+        #expect("\(error!)".contains("raise --memory-limit"))
+    }
+
     @Test(arguments: ExportedModel.all) func passesTheCheck(_ exported: ExportedModel) throws {
         let model = try exported.load()
         let names = try ParameterSelection().names(in: model.repaired, findings: model.parameterFindings())

@@ -98,7 +98,7 @@ public final class Plan {
         return BufferLayout(graph, scratchBytes: scratch, sinks: SumSinks(graph, outputs: sums)).arenaBytes
     }
 
-    private static func kernel(_ node: Node, _ graph: Graph, _ pool: ThreadPool) throws(ExecutionError) -> Kernel {
+    static func kernel(_ node: Node, _ graph: Graph, _ pool: ThreadPool) throws(ExecutionError) -> Kernel {
         guard let operation = node.operation as? any ExecutableOperation else {
             throw ExecutionError("\(node.origin): \(node.operation) cannot be computed")
         }

@@ -3,7 +3,7 @@ import Kernels
 public import TensorGraph
 
 /// An operation whose results differ from run to run, whatever its inputs are.
-protocol RandomOperation: ExecutableOperation {}
+public protocol RandomOperation: ExecutableOperation {}
 
 /// Random numbers, drawn anew on every run.
 ///

@@ -8,10 +8,17 @@ public struct MemorySaving: Hashable, Sendable {
     /// gradient and norms, and for the contraction. Methods that instantiate gradients or go back twice keep the logits.
     public var headBlock: VocabularyHead.Block?
 
+    /// Activations are computed anew as far as it takes for the step to need no more bytes than this, which is up to
+    /// whoever plans the step; nil to keep all.
+    public var activationLimit: Int?
+
     /// Logits of a large vocabulary in blocks.
     public static let headInBlocks = MemorySaving(headBlock: VocabularyHead.Block())
 
-    public init(headBlock: VocabularyHead.Block? = nil) { self.headBlock = headBlock }
+    public init(headBlock: VocabularyHead.Block? = nil, activationLimit: Int? = nil) {
+        self.headBlock = headBlock
+        self.activationLimit = activationLimit
+    }
 }
 
 extension ClippingMode {

@@ -64,7 +64,8 @@ public struct PrivateStep: Sendable {
     ) throws(GraphError) {
         var builder = builder
         var rowLosses = modelLosses
-        var saving = MemorySaving()
+        var saving = wishes
+        saving.headBlock = nil
         try Self.checkIndependence(of: rowLosses, in: builder)
         let rowCount = builder.batchSize
         precondition(rowCount % rowsPerSample == 0, "the rows of the last sample are not complete")

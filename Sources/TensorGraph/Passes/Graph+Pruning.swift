@@ -10,14 +10,7 @@ extension Graph {
         }
         var result = self
         result.nodes = kept.reversed()
-        for (number, node) in result.nodes.enumerated() {
-            for (index, output) in node.outputs.enumerated() {
-                let value = values[output.index]
-                result.values[output.index] = Value(
-                    type: value.type, source: .node(number, output: index), batch: value.batch,
-                    dependsOnParameter: value.dependsOnParameter)
-            }
-        }
+        result.numberSources()
         return result
     }
 
@@ -27,5 +20,17 @@ extension Graph {
         for node in nodes { for input in node.inputs { count[input.index] += 1 } }
         for output in outputs { count[output.value.index] += 1 }
         return count
+    }
+
+    /// Tells the outputs of the nodes from number `first` on where they come from.
+    mutating func numberSources(from first: Int = 0) {
+        for number in first..<nodes.count {
+            for (index, output) in nodes[number].outputs.enumerated() {
+                let value = values[output.index]
+                values[output.index] = Value(
+                    type: value.type, source: .node(number, output: index), batch: value.batch,
+                    dependsOnParameter: value.dependsOnParameter)
+            }
+        }
     }
 }

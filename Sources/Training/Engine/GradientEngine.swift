@@ -24,6 +24,8 @@ public final class GradientEngine {
     public var peakBytes: Int { largest.plan.peakBytes }
     /// Floating-point operations of one full physical batch, as far as the operations declare them.
     public var operationCount: Double { largest.plan.operationCount }
+    /// Activations of one full physical batch that are computed twice because there is no memory to keep them.
+    public var recomputedCount: Int { largest.recomputedCount }
     /// The step for a full physical batch.
     public var step: PrivateStep { largest.step }
 

@@ -21,8 +21,8 @@ public struct PhysicalBatch: Hashable, Sendable {
     /// The largest physical batch, halved from the wish, whose step fits into `memoryLimit` bytes. Groups of rows that are
     /// larger are computed in several.
     ///
-    /// Halving comes first, because it hardly costs time; only where the smallest batch does not fit either is memory saved
-    /// by computing things anew.
+    /// Halving comes first, because it hardly costs time. Only where the smallest batch does not fit either, activations
+    /// are computed anew, and where that is not enough, the logits of a large vocabulary.
     ///
     /// - Parameters:
     ///   - wished: a number of rows asked for, which is then taken as it is; nil to choose.
@@ -39,27 +39,37 @@ public struct PhysicalBatch: Hashable, Sendable {
         }
         let (rows, _) = expectedBatchSize.multipliedReportingOverflow(by: data.groups?.largest ?? 1)
         let largest = model.sizes.batchSize(wished: min(rows, Self.largestDefault))
-        var leastBytes = Int.max
-        var smallest = largest
-        for saving in [MemorySaving(), .headInBlocks] {
+        let stepLimit = memoryLimit - rememberedBytes
+        var least = (bytes: Int.max, rows: largest)
+        for wish in [MemorySaving(), .headInBlocks] {
             var size: Int? = largest
             while let rows = size {
-                let step = try Self.step(rows, saving, model, loss, clipping, data, pool)
-                if step.saving != saving { break }
-                let bytes = step.bytes + rememberedBytes
-                if bytes <= memoryLimit {
+                let half = model.sizes.batchSize(wished: rows / 2)
+                size = half < rows ? half : nil
+                var saving = wish
+                var step = try Self.step(rows, saving, model, loss, clipping, data, pool)
+                if step.headBlock != saving.headBlock { break }
+                if step.bytes > stepLimit, size == nil {
+                    saving.activationLimit = stepLimit
+                    step = try Self.step(rows, saving, model, loss, clipping, data, pool)
+                }
+                if step.bytes <= stepLimit {
                     self.init(rows: rows, saving: saving)
                     return
                 }
-                (leastBytes, smallest) = (min(leastBytes, bytes), rows)
-                let half = model.sizes.batchSize(wished: rows / 2)
-                size = half < rows ? half : nil
+                if step.bytes < least.bytes { least = (step.bytes, rows) }
             }
         }
-        let noise = rememberedBytes > 0 ? ", with \(rememberedBytes >> 20) MiB for noise that is remembered" : ""
+        let noise = rememberedBytes > 0 ? ", with \(Self.readable(rememberedBytes)) for noise that is remembered" : ""
         throw ExecutionError(
-            "a physical batch of \(smallest) needs \(leastBytes >> 20) MiB\(noise), more than the limit of \(memoryLimit >> 20) MiB; raise --memory-limit\(noise.isEmpty ? "" : " or take fewer --bands")"
-        )
+            """
+            a physical batch of \(least.rows) needs \(Self.readable(least.bytes + rememberedBytes))\(noise), more than the \
+            limit of \(Self.readable(memoryLimit)); raise --memory-limit\(noise.isEmpty ? "" : " or take fewer --bands")
+            """)
+    }
+
+    private static func readable(_ bytes: Int) -> String {
+        bytes < 10 << 20 ? "\((bytes + 1023) >> 10) KiB" : "\(bytes >> 20) MiB"
     }
 
     private init(rows: Int, saving: MemorySaving) {
@@ -67,19 +77,24 @@ public struct PhysicalBatch: Hashable, Sendable {
         self.saving = saving
     }
 
-    /// The bytes of the largest step over batches of `rows`, and what of the wished savings the model allows.
+    /// The bytes of the largest step over batches of `rows`, and whether its logits are computed in blocks.
     private static func step(
         _ rows: Int, _ wishes: MemorySaving, _ model: TrainableModel, _ loss: LossSpecification,
         _ clipping: ClippingOptions, _ data: DataSet, _ pool: ThreadPool
-    ) throws -> (bytes: Int, saving: MemorySaving) {
+    ) throws -> (bytes: Int, headBlock: VocabularyHead.Block?) {
         let shapes = BatchShapes(data, rows: rows, isFixed: model.sizes.fixedBatchSize != nil)
         let sums = Set(model.trainable.map(PrivateStep.sum))
-        var result = (bytes: 0, saving: wishes)
+        var result = (bytes: 0, headBlock: wishes.headBlock)
         for width in Set([shapes.widths.first!, shapes.widths.last!]) {
             let step = try GradientEngine.step(
                 model, loss: loss, clipping: clipping, data: data, shape: shapes.largest(width: width), saving: wishes)
-            result.bytes = max(result.bytes, try Plan.predictedBytes(step.graph, sums: sums, pool: pool))
-            result.saving = step.saving
+            let bytes =
+                if let limit = wishes.activationLimit {
+                    try Recomputation(step.graph, within: limit, sums: sums, pool: pool).arenaBytes
+                } else {
+                    try Plan.predictedBytes(step.graph, sums: sums, pool: pool)
+                }
+            result = (max(result.bytes, bytes), step.saving.headBlock)
         }
         return result
     }

@@ -6,6 +6,8 @@ import PrivateGradients
 struct StepPlan {
     let step: PrivateStep
     let plan: Plan
+    /// Activations that are computed twice because there is no memory to keep them.
+    let recomputedCount: Int
     private let feeder: BatchFeeder
     let shape: BatchShape
 
@@ -16,10 +18,15 @@ struct StepPlan {
         arena: Arena, pool: ThreadPool
     ) throws {
         step = try GradientEngine.step(model, loss: loss, clipping: clipping, data: data, shape: shape, saving: saving)
-        let outputs = sums.map { (PrivateStep.sum(of: $0.key), $0.value) }
-        plan = try Plan(
-            step.graph, parameters: parameters, sums: Dictionary(uniqueKeysWithValues: outputs), arena: arena,
-            pool: pool)
+        let outputs = Dictionary(uniqueKeysWithValues: sums.map { (PrivateStep.sum(of: $0.key), $0.value) })
+        var graph = step.graph
+        if let limit = saving.activationLimit {
+            let lean = try Recomputation(graph, within: limit, sums: Set(outputs.keys), pool: pool)
+            (graph, recomputedCount) = (lean.graph, lean.copyCount)
+        } else {
+            recomputedCount = 0
+        }
+        plan = try Plan(graph, parameters: parameters, sums: outputs, arena: arena, pool: pool)
         feeder = BatchFeeder(plan, data: data, shape: shape)
         self.shape = shape
     }

@@ -116,6 +116,8 @@ struct TrainCommand: ParsableCommand {
         note(
             "\(mechanism.steps) steps, expected batch \(fixed(mechanism.expectedBatchSize, 0)) of \(mechanism.datasetSize), "
                 + "\(trainer.engine.batchSize) at once in \(trainer.peakBytes >> 20) MiB"
+                + (trainer.engine.recomputedCount == 0
+                    ? "" : " with \(trainer.engine.recomputedCount) activations computed twice")
                 + (trainer.engine.step.saving.headBlock == nil ? "" : " with logits in blocks")
                 + (mechanism.noiseMultiplier > 0 ? ", noise multiplier \(fixed(mechanism.noiseMultiplier, 4))" : ""))
         if let bands = mechanism.bands {

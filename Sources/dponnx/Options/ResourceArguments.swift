@@ -14,7 +14,8 @@ struct ResourceArguments: ParsableArguments {
         help: ArgumentHelp(
             """
             Memory for one physical batch, e.g. 800M or 4G; default: half of the machine's. If not even the smallest \
-            batch fits, the logits of a large vocabulary are computed in blocks, three times instead of once.
+            batch fits, activations are computed anew instead of kept, then the logits of a large vocabulary in \
+            blocks, three times instead of once.
             """, valueName: "bytes"))
     var memoryLimit: ByteCount?
 
