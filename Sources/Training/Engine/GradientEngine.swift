@@ -166,14 +166,18 @@ public final class GradientEngine {
     }
 
     /// What each node takes in one physical batch made of the first of `samples` that fit into one, or of single rows.
-    /// Sums so far are lost.
+    /// The batch runs once before, as the first run pays for memory and libraries too. Sums so far are lost.
     /// - Throws: `DataError` if a row's value does not fit its input's type.
     public func profile(_ samples: [Int]) throws -> [NodeTiming] {
         reset()
         let rows = samples.map { data.rows(ofSample: $0) }
         let fitting = rows.filter { $0.count <= largest.shape.rowsPerSample }
         let part = fitting.isEmpty ? rows.joined().map { [$0] } : fitting
-        try largest.feed(Array(part.prefix(largest.shape.samples)), clippingNorm: clippingNorm)
+        let samples = Array(part.prefix(largest.shape.samples))
+        try largest.feed(samples, clippingNorm: clippingNorm)
+        largest.plan.run()
+        // A run overwrites inputs that nobody reads any more.
+        try largest.feed(samples, clippingNorm: clippingNorm)
         return largest.plan.runProfiled()
     }
 
