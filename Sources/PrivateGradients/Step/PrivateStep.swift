@@ -71,6 +71,8 @@ public struct PrivateStep: Sendable {
         precondition(rowCount % rowsPerSample == 0, "the rows of the last sample are not complete")
         let batchSize = rowCount / rowsPerSample
         precondition(builder.type(of: rowLosses) == TensorType(.float32, [rowCount]), "a loss has one entry per row")
+        try builder.fuseRowOperations(before: rowLosses)
+        try builder.fuseActivations(before: rowLosses)
         try builder.fuseAttention(before: rowLosses)
         if let block = wishes.headBlock, options.mode.contractsTheBook,
             let losses = try builder.computeHeadInBlocks(

@@ -191,8 +191,8 @@ public struct GraphBuilder {
         }
     }
 
-    /// Lets another operation compute `value`, the only output of its node, from values that exist before that node. It
-    /// must compute the same numbers: samples lie in the value as before.
+    /// Lets another operation compute `value`, the only output of its node, as its first output from values that exist
+    /// before that node. It must compute the same numbers: samples lie in the value as before.
     /// - Throws: `GraphError` if the operation does not take the inputs.
     public mutating func replaceNode(computing value: ValueID, by operation: any Operation, _ inputs: [ValueID])
         throws(GraphError)
@@ -207,12 +207,18 @@ public struct GraphBuilder {
         } catch {
             throw error.at("\(replaced.origin)")
         }
-        precondition(types == [type(of: value)], "\(operation) computes another type than \(replaced.operation)")
+        precondition(types[0] == type(of: value), "\(operation) computes another type than \(replaced.operation)")
         for input in inputs {
             guard case .node(let earlier, _) = graph[input].source else { continue }
             precondition(earlier < number, "\(operation) would read what is computed later")
         }
-        graph.nodes[number] = Node(operation: operation, inputs: inputs, outputs: [value], origin: replaced.origin)
+        let others = types.enumerated().dropFirst().map { output, type in
+            append(
+                type, .node(number, output: output), graph[value].batch,
+                dependsOnParameter: graph[value].dependsOnParameter)
+        }
+        graph.nodes[number] = Node(
+            operation: operation, inputs: inputs, outputs: [value] + others, origin: replaced.origin)
     }
 
     /// The nodes at which samples meet on the way to `value`; empty if its samples are independent.
