@@ -1,3 +1,5 @@
+import CVectorKernels
+
 /// Depthwise convolution: group c reads input channel c alone. Unfolding would multiply the memory traffic by the kernel
 /// size for a product with one row, so these loops add whole output rows, tap by tap.
 
@@ -18,8 +20,8 @@ func depthwiseForward(
                 let weight = w[channel * kernel + element]
                 var place = target
                 for stretch in phases.rows {
-                    addScaled(place, weight, plane + offset + stretch.offset, stretch.count)
-                    place += stretch.count
+                    addScaled(place, weight, plane + Int(offset + stretch.offset), Int(stretch.count))
+                    place += Int(stretch.count)
                 }
             }
         }
@@ -42,8 +44,8 @@ func depthwiseInputGradient(
                 let weight = w[channel * kernel + element]
                 var place = source
                 for stretch in phases.rows {
-                    addScaled(plane + offset + stretch.offset, weight, place, stretch.count)
-                    place += stretch.count
+                    addScaled(plane + Int(offset + stretch.offset), weight, place, Int(stretch.count))
+                    place += Int(stretch.count)
                 }
             }
         }
@@ -82,8 +84,8 @@ func depthwiseChannelGradient(
             var sum: Float = 0
             var place = source
             for stretch in phases.rows {
-                sum += shortDot(plane + offset + stretch.offset, place, stretch.count)
-                place += stretch.count
+                sum += shortDot(plane + Int(offset + stretch.offset), place, Int(stretch.count))
+                place += Int(stretch.count)
             }
             let target = dw + row * kernel + element
             target.pointee = overwrite ? factor * sum : target.pointee + factor * sum

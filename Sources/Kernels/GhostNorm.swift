@@ -1,3 +1,5 @@
+import CVectorKernels
+
 /// A matrix of `features` for each of T positions, stored position-major [T, features] (a linear layer) or feature-major
 /// [features, T] (a convolution), with its row stride.
 struct PositionMatrix {
@@ -16,16 +18,45 @@ struct PositionMatrix {
             c: out, ldc: columns.count)
     }
 
-    /// The same within one range of positions; only the upper triangle of `out` is meaningful.
-    func symmetricGram(_ range: Range<Int>, into out: UnsafeMutablePointer<Float>) {
-        // Below this size the symmetric routine's overhead exceeds the half of the work that it saves.
-        if range.count < 96 {
-            gram(self, rows: range, columns: range, into: out)
-        } else {
-            serialSyrk(
-                transpose: isFeatureMajor, n: range.count, k: features, a: at(range.lowerBound), lda: stride, c: out,
-                ldc: range.count)
+    /// The same for at most `GhostNorm.tile` positions of either, by our own kernel, which is faster on so few.
+    ///
+    /// `packed` holds `GhostNorm.packedCount` elements.
+    func tileGram(
+        _ other: PositionMatrix, rows: Range<Int>, columns: Range<Int>, into out: UnsafeMutablePointer<Float>,
+        packed: UnsafeMutablePointer<Float>
+    ) {
+        if features == 0 { out.update(repeating: 0, count: rows.count * columns.count) }
+        let right = packed + GhostNorm.packedCount(positions: rows.count) / 2
+        for first in Swift.stride(from: 0, to: features, by: GhostNorm.depth) {
+            let part = first..<min(features, first + GhostNorm.depth)
+            pack(rows, part, into: packed)
+            other.pack(columns, part, into: right)
+            vector.pointee.gram(
+                packed, Int64(rows.count), right, Int64(columns.count), Int64(part.count), out, Int64(columns.count),
+                0, first > 0 ? 1 : 0)
         }
+    }
+
+    /// The same within one range of positions; only the upper triangle of `out` is meaningful.
+    func symmetricTileGram(
+        _ range: Range<Int>, into out: UnsafeMutablePointer<Float>, packed: UnsafeMutablePointer<Float>
+    ) {
+        if features == 0 { out.update(repeating: 0, count: range.count * range.count) }
+        for first in Swift.stride(from: 0, to: features, by: GhostNorm.depth) {
+            let part = first..<min(features, first + GhostNorm.depth)
+            pack(range, part, into: packed)
+            vector.pointee.gram(
+                packed, Int64(range.count), packed, Int64(range.count), Int64(part.count), out, Int64(range.count), 1,
+                first > 0 ? 1 : 0)
+        }
+    }
+
+    /// Some features of some positions as [features, positions] in panels.
+    private func pack(_ positions: Range<Int>, _ part: Range<Int>, into packed: UnsafeMutablePointer<Float>) {
+        let (feature, position) = isFeatureMajor ? (stride, 1) : (1, stride)
+        vector.pointee.pack_panels(
+            pointer + positions.lowerBound * position + part.lowerBound * feature, Int64(feature), Int64(position),
+            Int64(part.count), Int64(positions.count), packed)
     }
 
     private func at(_ position: Int) -> UnsafePointer<Float> {
@@ -96,8 +127,14 @@ struct PositionMatrix {
 enum GhostNorm {
     /// Positions per side of a Gram tile; the two tiles of this size stay in a core's second-level cache.
     static let tile = 128
-    /// Elements of the two Gram tiles for T positions.
-    static func gramCount(positions: Int) -> Int { 2 * min(tile, positions) * min(tile, positions) }
+    /// Features that are packed at a time.
+    static let depth = 256
+    /// Elements of what is packed for two tiles of at most T positions each, in whole panels.
+    static func packedCount(positions: Int) -> Int { 2 * depth * ((min(tile, positions) + 31) / 32 * 32) }
+    /// Elements of the two Gram tiles for T positions, and of what is packed for one.
+    static func gramCount(positions: Int) -> Int {
+        2 * min(tile, positions) * min(tile, positions) + packedCount(positions: positions)
+    }
 
     /// Elements in which a whole x^T g, or some of its rows at a time, is instantiated.
     static func instantiatedCount(rows: Int, columns: Int) -> Int { min(rows * columns, max(65536, 16 * columns)) }
@@ -158,11 +195,12 @@ enum GhostNorm {
     ) -> GramSum {
         let gramX = scratch
         let gramG = scratch + min(tile, positions) * min(tile, positions)
+        let packed = gramG + min(tile, positions) * min(tile, positions)
         var result = GramSum()
         for firstRow in stride(from: 0, to: positions, by: tile) {
             let rows = firstRow..<min(positions, firstRow + tile)
-            x.symmetricGram(rows, into: gramX)
-            g.symmetricGram(rows, into: gramG)
+            x.symmetricTileGram(rows, into: gramX, packed: packed)
+            g.symmetricTileGram(rows, into: gramG, packed: packed)
             for row in 0..<rows.count {
                 let start = row * rows.count + row
                 let (squareOfX, squareOfG) = (Double(gramX[start]) + one, Double(gramG[start]))
@@ -176,8 +214,8 @@ enum GhostNorm {
             }
             for firstColumn in stride(from: rows.upperBound, to: positions, by: tile) {
                 let columns = firstColumn..<min(positions, firstColumn + tile)
-                x.gram(x, rows: rows, columns: columns, into: gramX)
-                g.gram(g, rows: rows, columns: columns, into: gramG)
+                x.tileGram(x, rows: rows, columns: columns, into: gramX, packed: packed)
+                g.tileGram(g, rows: rows, columns: columns, into: gramG, packed: packed)
                 result.sum += 2 * shiftedDot(gramX, gramG, rows.count * columns.count, shift: one)
             }
         }

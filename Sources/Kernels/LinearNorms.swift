@@ -81,7 +81,8 @@ public func linearPerSampleGradient(
 
 private func linearCrossWorkerCount(positions1: Int, positions2: Int, d: Int, p: Int) -> Int {
     max(
-        2 * min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile),
+        2 * min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
+            + GhostNorm.packedCount(positions: max(positions1, positions2)),
         2 * GhostNorm.instantiatedCount(rows: d, columns: p))
 }
 
@@ -113,13 +114,14 @@ public func linearCross(
         let gradient2 = PositionMatrix(
             pointer: g2 + sample * positions2 * p, stride: p, features: p, isFeatureMajor: false)
         let second = own + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
+        let packed = second + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
         var sum = 0.0
         for firstRow in stride(from: 0, to: positions1, by: GhostNorm.tile) {
             let rows = firstRow..<min(positions1, firstRow + GhostNorm.tile)
             for firstColumn in stride(from: 0, to: positions2, by: GhostNorm.tile) {
                 let columns = firstColumn..<min(positions2, firstColumn + GhostNorm.tile)
-                input1.gram(input2, rows: rows, columns: columns, into: own)
-                gradient1.gram(gradient2, rows: rows, columns: columns, into: second)
+                input1.tileGram(input2, rows: rows, columns: columns, into: own, packed: packed)
+                gradient1.tileGram(gradient2, rows: rows, columns: columns, into: second, packed: packed)
                 sum += dot(own, second, rows.count * columns.count)
             }
         }

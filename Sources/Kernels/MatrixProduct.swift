@@ -20,18 +20,6 @@ func serialGemm(
         Int32(m), Int32(n), Int32(k), alpha, a, Int32(max(lda, 1)), b, Int32(max(ldb, 1)), beta, c, Int32(ldc))
 }
 
-/// The upper triangle of a symmetric product on the calling thread: C[n,n] = A A^T for A:[n,k], or A^T A for A:[k,n].
-@inline(__always)
-func serialSyrk(
-    transpose: Bool, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, c: UnsafeMutablePointer<Float>, ldc: Int
-) {
-    if n == 0 { return }
-    _ = preparedOpenBLAS
-    cblas_ssyrk(
-        CblasRowMajor, CblasUpper, transpose ? CblasTrans : CblasNoTrans,
-        Int32(n), Int32(k), 1, a, Int32(max(lda, 1)), 0, c, Int32(ldc))
-}
-
 /// C[m,n] = alpha * op(A) op(B) + beta * C, all row-major, where op(A) is [m,k] and op(B) is [k,n].
 ///
 /// `lda`, `ldb`, `ldc` are row strides in elements of the matrices as they are stored (A is [k,m] if `transposeA`).

@@ -1,3 +1,5 @@
+import CVectorKernels
+
 /// The part of one padded input plane that a range of output positions sees, laid out so that the inputs of consecutive
 /// outputs are consecutive whatever the stride: each row is split into `stride` phases.
 ///
@@ -11,9 +13,10 @@ struct PhasePlane {
     private let y0: Int
     private let yCount: Int
     /// Where the input of the first position under each kernel element starts.
-    let elements: [Int]
+    let elements: [Int64]
     /// The stretches of outputs, row by row: where each one's input lies from that of the first position, and its length.
-    let rows: [(offset: Int, count: Int)]
+    let rows: [vk_stretch]
+    private let positionCount: Int
 
     /// The plane for the output positions `positions` (flattened; not empty).
     init(_ window: SpatialWindow, positions: Range<Int>) {
@@ -40,7 +43,7 @@ struct PhasePlane {
             let x = element % window.x.kernel * window.x.dilation
             let y = element / window.x.kernel % window.y.kernel * window.y.dilation
             let z = element / (window.x.kernel * window.y.kernel) * window.z.dilation
-            return z * slice + y * row + x % window.x.stride * width + x / window.x.stride
+            return Int64(z * slice + y * row + x % window.x.stride * width + x / window.x.stride)
         }
         let outputWidth = window.x.output
         rows = (positions.lowerBound / outputWidth...(positions.upperBound - 1) / outputWidth).map { index in
@@ -48,8 +51,9 @@ struct PhasePlane {
             let end = min(outputWidth, positions.upperBound - index * outputWidth)
             let z = (index / window.y.output - firstZ) * window.z.stride
             let y = (index % window.y.output - firstY) * window.y.stride
-            return (z * slice + y * row + first, end - first)
+            return vk_stretch(offset: Int64(z * slice + y * row + first), count: Int64(end - first))
         }
+        positionCount = positions.count
     }
 
     /// Elements that any plane of this window needs.
@@ -91,6 +95,23 @@ struct PhasePlane {
         }
     }
 
+    /// One row of `columns`, `stride` apart, for each element of the kernel. Reads a little beyond the plane.
+    fileprivate func unfold(
+        _ plane: UnsafePointer<Float>, into columns: UnsafeMutablePointer<Float>, stride: Int
+    ) {
+        vector.pointee.unfold(
+            plane, elements, Int64(elements.count), rows, Int64(rows.count), Int64(positionCount), columns,
+            Int64(stride))
+    }
+
+    /// plane += the rows of `columns`.
+    fileprivate func fold(
+        _ columns: UnsafePointer<Float>, stride: Int, addingTo plane: UnsafeMutablePointer<Float>
+    ) {
+        vector.pointee.fold_add(
+            columns, Int64(stride), elements, Int64(elements.count), rows, Int64(rows.count), plane)
+    }
+
     /// Calls `body` for each phase of each row with the input offset of its element 0 (nil for a row of padding; the
     /// offset itself may lie outside the row), its elements inside the input, and its place in the plane.
     @inline(__always)
@@ -125,17 +146,9 @@ func unfold(
     _ phases: PhasePlane, channels: Int, input: UnsafePointer<Float>, plane: UnsafeMutablePointer<Float>,
     columns: UnsafeMutablePointer<Float>, stride: Int
 ) {
-    var columnRow = columns
     for channel in 0..<channels {
         phases.load(input + channel * phases.window.inputCount, into: plane)
-        for element in phases.elements {
-            var target = columnRow
-            for row in phases.rows {
-                copyRow(target, plane + element + row.offset, row.count)
-                target += row.count
-            }
-            columnRow += stride
-        }
+        phases.unfold(plane, into: columns + channel * phases.elements.count * stride, stride: stride)
     }
 }
 
@@ -144,17 +157,9 @@ func foldAdd(
     _ phases: PhasePlane, channels: Int, columns: UnsafePointer<Float>, stride: Int,
     plane: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>
 ) {
-    var columnRow = columns
     for channel in 0..<channels {
         plane.update(repeating: 0, count: phases.count)
-        for element in phases.elements {
-            var source = columnRow
-            for row in phases.rows {
-                addRow(plane + element + row.offset, source, row.count)
-                source += row.count
-            }
-            columnRow += stride
-        }
+        phases.fold(columns + channel * phases.elements.count * stride, stride: stride, addingTo: plane)
         phases.add(plane, to: output + channel * phases.window.inputCount)
     }
 }

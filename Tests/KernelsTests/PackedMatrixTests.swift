@@ -46,6 +46,44 @@ import Testing
         }
     }
 
+    /// Of a symmetric product the upper triangle alone. Denormal numbers are zeros inside, and only there.
+    @Test(arguments: [false, true])
+    func gramAgreesWithItsDefinition(upper: Bool) {
+        var random = SeededValues(54)
+        for (rows, columns, k) in Self.sizes where !upper || rows == columns {
+            check(rows, columns, k, upper: upper, &random)
+        }
+        for count in [1, 4, 25, 33, 100] { check(count, count, 40, upper: upper, &random) }
+    }
+
+    private func check(_ rows: Int, _ columns: Int, _ k: Int, upper: Bool, _ random: inout SeededValues) {
+        let left = random.floats(k * rows)
+        let right = upper ? left : random.floats(k * columns)
+        for table in supportedTables() {
+            let name = "\(String(cString: table.pointee.name)) \(rows)x\(columns)x\(k)"
+            for adds in [false, true] {
+                let start = random.floats(rows * columns)
+                var out = start
+                var packed = [Float](repeating: .nan, count: PackedMatrix.count(depth: k, columns: rows))
+                var other = [Float](repeating: .nan, count: PackedMatrix.count(depth: k, columns: columns))
+                table.pointee.pack_panels(left, Int64(rows), 1, Int64(k), Int64(rows), &packed)
+                table.pointee.pack_panels(right, Int64(columns), 1, Int64(k), Int64(columns), &other)
+                table.pointee.gram(
+                    packed, Int64(rows), other, Int64(columns), Int64(k), &out, Int64(columns), upper ? 1 : 0,
+                    adds ? 1 : 0)
+                let places = out.indices.filter { !upper || $0 / columns <= $0 % columns }
+                let expected = places.map { place in
+                    (0..<k).reduce(adds ? Double(start[place]) : 0) {
+                        $0 + Double(left[$1 * rows + place / columns]) * Double(right[$1 * columns + place % columns])
+                    }
+                }
+                #expect(error(places.map { out[$0] }, expected) < 1e-5, "\(name)")
+            }
+        }
+        let least = Float.leastNonzeroMagnitude * Float(random.int(1...1))
+        #expect(least != 0, "denormal numbers are zeros outside")
+    }
+
     @Test func threadsPackTheSameMatrix() {
         var random = SeededValues(53)
         let (n, k) = (530, 70)

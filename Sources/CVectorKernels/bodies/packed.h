@@ -15,10 +15,10 @@
 typedef float vk_lane __attribute__((vector_size(4 * VK_LANES)));
 typedef float vk_lane_unaligned __attribute__((vector_size(4 * VK_LANES), aligned(4)));
 
-/// `rows` rows of C by `vectors` registers of columns, of which `columns` are stored. The counts are constants where
-/// this is inlined, so that the sums stay in registers.
-VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row, const float *b, int64_t k, float *c,
-                            int64_t c_row, int64_t columns, int adds) {
+/// `rows` rows of C by `vectors` registers of columns, of which `columns` are stored; A's elements lie a_row and a_column
+/// apart. The counts are constants where this is inlined, so that the sums stay in registers.
+VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row, int64_t a_column, const float *b,
+                            int64_t k, float *c, int64_t c_row, int64_t columns, int adds) {
     vk_lane sums[VK_TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = (vk_lane){0};
@@ -29,7 +29,7 @@ VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row
         if (vectors == 2) second = *(const vk_lane_unaligned *)(b + p * VK_PANEL + VK_LANES);
 #pragma clang loop unroll(full)
         for (int i = 0; i < rows; i++) {
-            float factor = a[i * a_row + p];
+            float factor = a[i * a_row + p * a_column];
             sums[i][0] += factor * first;
             if (vectors == 2) sums[i][1] += factor * second;
         }
@@ -51,28 +51,25 @@ VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row
     }
 }
 
+/// A tile of any size from A whose elements lie `a_row` and `a_column` apart.
+#define VK_TILE_CASE(n, a_row, a_column)                                                                  \
+    case n: tile_product(n, 2, a, a_row, a_column, b, k, c, c_row, columns, adds); break;                 \
+    case -n: tile_product(n, 1, a, a_row, a_column, b, k, c, c_row, columns, adds); break;
+#if VK_TILE_ROWS > 6
+#define VK_TILE_CASES(a_row, a_column)                                                                    \
+    VK_TILE_CASE(1, a_row, a_column) VK_TILE_CASE(2, a_row, a_column) VK_TILE_CASE(3, a_row, a_column)    \
+    VK_TILE_CASE(4, a_row, a_column) VK_TILE_CASE(5, a_row, a_column) VK_TILE_CASE(6, a_row, a_column)    \
+    VK_TILE_CASE(7, a_row, a_column) VK_TILE_CASE(8, a_row, a_column) VK_TILE_CASE(9, a_row, a_column)    \
+    VK_TILE_CASE(10, a_row, a_column) VK_TILE_CASE(11, a_row, a_column) VK_TILE_CASE(12, a_row, a_column)
+#else
+#define VK_TILE_CASES(a_row, a_column)                                                                    \
+    VK_TILE_CASE(1, a_row, a_column) VK_TILE_CASE(2, a_row, a_column) VK_TILE_CASE(3, a_row, a_column)    \
+    VK_TILE_CASE(4, a_row, a_column) VK_TILE_CASE(5, a_row, a_column) VK_TILE_CASE(6, a_row, a_column)
+#endif
+
 static void tile(int64_t rows, const float *a, int64_t a_row, const float *b, int64_t k, float *c, int64_t c_row,
                  int64_t columns, int adds) {
-    switch (columns > VK_LANES ? rows : -rows) {
-#define VK_TILE_OF(n)                                                                 \
-    case n: tile_product(n, 2, a, a_row, b, k, c, c_row, columns, adds); break;       \
-    case -n: tile_product(n, 1, a, a_row, b, k, c, c_row, columns, adds); break;
-        VK_TILE_OF(1)
-        VK_TILE_OF(2)
-        VK_TILE_OF(3)
-        VK_TILE_OF(4)
-        VK_TILE_OF(5)
-        VK_TILE_OF(6)
-#if VK_TILE_ROWS > 6
-        VK_TILE_OF(7)
-        VK_TILE_OF(8)
-        VK_TILE_OF(9)
-        VK_TILE_OF(10)
-        VK_TILE_OF(11)
-        VK_TILE_OF(12)
-#endif
-#undef VK_TILE_OF
-    }
+    switch (columns > VK_LANES ? rows : -rows) { VK_TILE_CASES(a_row, 1) }
 }
 
 static void pack_panels(const float *b, int64_t b_row, int64_t b_column, int64_t k, int64_t n, float *packed) {
@@ -83,6 +80,12 @@ static void pack_panels(const float *b, int64_t b_row, int64_t b_column, int64_t
         if (columns < VK_PANEL) memset(to, 0, sizeof(float) * VK_PANEL * k);
         if (b_row == 1) {
             transpose_floats(from, b_column, to, VK_PANEL, columns, k);
+        } else if (b_column == 1 && columns == VK_PANEL) {
+            for (int64_t p = 0; p < k; p++) memcpy(to + p * VK_PANEL, from + p * b_row, sizeof(float) * VK_PANEL);
+        } else if (b_column == 1) {
+            for (int64_t p = 0; p < k; p++) {
+                for (int64_t j = 0; j < columns; j++) to[p * VK_PANEL + j] = from[p * b_row + j];
+            }
         } else {
             for (int64_t p = 0; p < k; p++) {
                 for (int64_t j = 0; j < columns; j++) to[p * VK_PANEL + j] = from[p * b_row + j * b_column];
@@ -106,4 +109,30 @@ static void product_packed(const float *a, int64_t a_row, const float *packed, f
             }
         }
     }
+}
+
+/// A tile of a Gram matrix: `a` points to its first row's entry in a panel.
+static void gram_tile(int64_t rows, const float *a, const float *b, int64_t k, float *c, int64_t c_row,
+                      int64_t columns, int adds) {
+    switch (columns > VK_LANES ? rows : -rows) { VK_TILE_CASES(1, VK_PANEL) }
+}
+
+static void gram(const float *left, int64_t rows, const float *right, int64_t columns, int64_t k, float *out,
+                 int64_t out_row, int upper, int adds) {
+    // Vanishing gradients have products below the least normal number, at which the processor stops for a hundred cycles.
+    uint32_t control = flush_denormals();
+    for (int64_t first = 0; first < columns; first += VK_PANEL) {
+        int64_t width = columns - first < VK_PANEL ? columns - first : VK_PANEL;
+        int64_t end = upper && rows > first + width ? first + width : rows;
+        for (int64_t top = 0; top < end; top += VK_PANEL) {
+            int64_t height = end - top < VK_PANEL ? end - top : VK_PANEL;
+            int64_t tiles = (height + VK_TILE_ROWS - 1) / VK_TILE_ROWS;
+            for (int64_t index = 0; index < tiles; index++) {
+                int64_t row = index * height / tiles, last = (index + 1) * height / tiles;
+                gram_tile(last - row, left + top * k + row, right + first * k, k, out + (top + row) * out_row + first,
+                          out_row, width, adds);
+            }
+        }
+    }
+    restore_denormals(control);
 }

@@ -3,6 +3,25 @@
 
 #define VK_INLINE static inline __attribute__((always_inline))
 
+/// Lets the calling thread take numbers below the least normal one for zeros; returns what it did before.
+VK_INLINE uint32_t flush_denormals(void) {
+#if defined(__x86_64__)
+    uint32_t control = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(control | 0x8040);
+    return control;
+#else
+    return 0;
+#endif
+}
+
+VK_INLINE void restore_denormals(uint32_t control) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr(control);
+#else
+    (void)control;
+#endif
+}
+
 VK_INLINE uint32_t bits_of(float x) {
     union { float f; uint32_t u; } v = {.f = x};
     return v.u;

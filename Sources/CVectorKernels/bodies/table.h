@@ -11,6 +11,8 @@
 #include "layout.h"
 #include "packed.h"
 #include "recurrence.h"
+#include "pooling.h"
+#include "unfolding.h"
 #include "winograd.h"
 
 #define VK_STRING_OF(x) #x
@@ -50,10 +52,14 @@ const vk_table VK_JOIN(vk_table_, VK_NAME) = {
     .panel_width = VK_PANEL,
     .pack_panels = pack_panels,
     .product_packed = product_packed,
+    .gram = gram,
     .lstm_step = lstm_step,
     .lstm_step_gradient = lstm_step_gradient,
     .gru_step = gru_step,
     .gru_step_gradient = gru_step_gradient,
+    .max_windows = max_windows,
+    .unfold = unfold,
+    .fold_add = fold_add,
     .winograd_weights = winograd_weights,
     .winograd_input = winograd_input,
     .winograd_output = winograd_output,

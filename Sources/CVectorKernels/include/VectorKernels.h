@@ -73,6 +73,11 @@ typedef struct {
     int32_t y, x;
 } vk_tile;
 
+/// A row of outputs: where its first input lies, and how many outputs it has.
+typedef struct {
+    int64_t offset, count;
+} vk_stretch;
+
 typedef struct {
     const char *name;
 
@@ -142,6 +147,10 @@ typedef struct {
     /// C [m, n] = A B, or C += A B if `adds`, for A [m, k] whose rows are `a_row` apart.
     void (*product_packed)(const float *a, int64_t a_row, const float *packed, float *c, int64_t c_row, int64_t m,
                            int64_t n, int64_t k, int adds);
+    /// out [rows, columns] = L^T R, or out += L^T R if `adds`, for L [k, rows] and R [k, columns] that `pack_panels` has
+    /// packed. If `upper` nothing but the upper triangle is meaningful, and less is computed.
+    void (*gram)(const float *left, int64_t rows, const float *right, int64_t columns, int64_t k, float *out,
+                 int64_t out_row, int upper, int adds);
 
     /// One time step of an LSTM with n hidden features. `gates` holds i, o, f, c, n each: x W^T + b before, activated
     /// after; `recurrent` is h_{t-1} R^T; `state` is c_{t-1} before and c_t after, as `cell`; `hidden` and `output`
@@ -160,6 +169,19 @@ typedef struct {
     /// that of h_{t-1} but for the recurrent weights; `previous` is h_{t-1}. `out` may be `gates`.
     void (*gru_step_gradient)(const float *gates, const float *candidates, const float *previous, float *dh, float *out,
                               float *recurrent, int64_t n);
+
+    /// out[i] = the largest of x[i * step + taps[t]], t below `count`, winners[i] = marks[t] of the first largest; a NaN
+    /// wins over every number, the last one over all.
+    void (*max_windows)(const float *x, int64_t step, const int32_t *taps, const int32_t *marks, int64_t count,
+                        float *out, int32_t *winners, int64_t n);
+    /// columns[e * stride ...] = the rows from plane + elements[e] on, one after another, `positions` in all. Reads up to
+    /// 15 floats behind the last row.
+    void (*unfold)(const float *plane, const int64_t *elements, int64_t element_count, const vk_stretch *rows,
+                   int64_t row_count, int64_t positions, float *columns, int64_t stride);
+    /// The adjoint: adds columns[e * stride ...] to the rows from plane + elements[e] on.
+    void (*fold_add)(const float *columns, int64_t stride, const int64_t *elements, int64_t element_count,
+                     const vk_stretch *rows, int64_t row_count, float *plane);
+
     /// Winograd's F(4x4, 3x3). Transforms n kernels of nine weights, `stride` apart, rotated by half a turn if
     /// `flipped`; element k of kernel i goes to out[k * plane + i], 36 of each.
     void (*winograd_weights)(const float *w, int64_t stride, int flipped, float *out, int64_t plane, int64_t n);

@@ -23,12 +23,11 @@ struct LinearSizes {
 
     var multiplyAdds: Double { Double(batch * positions) * Double(d) * Double(p) }
 
-    /// Multiply-adds of one sample's two Gram matrices; from 96 positions on only a triangle is computed.
+    /// Multiply-adds of one sample's two Gram matrices, of which the upper triangles are computed in panels of 32 columns.
     static func gramMultiplyAdds(positions: Int, d: Int, p: Int) -> Double {
         let count = Double(positions)
         if positions == 1 { return Double(d + p) }
-        let entries = positions < 96 ? count * count : count * (count + 1) / 2
-        return entries * Double(d + p + 1)
+        return count * (count + 32) / 2 * Double(d + p + 1)
     }
 }
 
