@@ -378,6 +378,20 @@ class Bags(nn.Module):
         return self.head(torch.tanh(torch.cat(bags, 1)))
 
 
+class Padded(nn.Module):
+    """Tables with a row that PyTorch does not train; one of them is a head as well, which trains it."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(7, 4, padding_idx=2)
+        self.places = nn.Embedding(6, 4, padding_idx=0)
+        self.kinds = nn.Embedding(3, 4)
+
+    def forward(self, tokens):
+        x = self.tokens(tokens) + self.places(tokens % 6) + self.kinds(tokens % 3)
+        return torch.tanh(x).mean(1) @ self.tokens.weight.T
+
+
 class GatedBags(nn.Module):
     """Two bags whose equal index tables are folded from constants: with a fixed batch they are one initializer."""
 
@@ -568,6 +582,8 @@ models = {
     "tables": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, None),
     "tables_torchscript": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, 17),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
+    "padded": (Padded, lambda: {"tokens": tokens(7, 6)}, None, None, False, True),
+    "padded_torchscript": (Padded, lambda: {"tokens": tokens(7, 6)}, 17),
     "picked": (Picked, lambda: {"tokens": tokens(11, 5)}, None),
     "picked_torchscript": (Picked, lambda: {"tokens": tokens(11, 5)}, 17),
     "repeated_torchscript": (Repeated, lambda: {"x": torch.randn(samples, 4, 6)}, 17),
@@ -663,6 +679,9 @@ def make(name, build, data, opset, fixed=None, is_raw=False, keeps_calls=False, 
     for key, tensor in list(model.named_parameters()) + list(model.named_buffers()):
         if tensor.is_floating_point() and not is_fresh:  # equal tensors would be merged by the exporters
             tensor.data += 0.2 * torch.rand_like(tensor)
+    for module in model.modules():
+        if getattr(module, "padding_idx", None) is not None and not keeps_calls:  # as it starts; a call names the row
+            module.weight.data[module.padding_idx] = 0
     inputs = data()
     path = folder / f"{name}.onnx"
     export(model, inputs, opset, path, fixed, is_raw, keeps_calls)

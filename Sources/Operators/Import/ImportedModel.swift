@@ -55,6 +55,8 @@ public struct ImportedNode: Sendable {
     public var metadata: [String: String]
     /// Where the file has it; nil for nodes inside subgraphs and for those that no file has.
     public var fileNode: FileNode?
+    /// Of a `Gather`: a row of the table that gets no gradient from it (PyTorch's `padding_idx`).
+    public var paddingRow: Int?
 
     public init(
         name: String, domain: String = "", operatorType: String, opsetVersion: Int, inputs: [String],

@@ -8,10 +8,17 @@ public import TensorGraph
 /// integers and bools 0.
 public struct Gathering: ExecutableOperation, ElementMove {
     public let axis: Int
+    /// An entry, at least 0, that gets no gradient (PyTorch's `padding_idx`).
+    public let paddingRow: Int?
 
-    public init(axis: Int) { self.axis = axis }
+    public init(axis: Int, paddingRow: Int? = nil) {
+        self.axis = axis
+        self.paddingRow = paddingRow
+    }
 
-    public var description: String { "gather along \(axis)" }
+    public var description: String {
+        "gather along \(axis)" + (paddingRow.map { ", no gradient for \($0)" } ?? "")
+    }
 
     public func outputTypes(for inputs: [TensorType]) throws(GraphError) -> [TensorType] {
         let shape = inputs[0].shape
@@ -58,9 +65,25 @@ public struct Gathering: ExecutableOperation, ElementMove {
     public func inputGradient(
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> ValueID? {
-        guard index == 0, let gradient = outputGradients[0] else { return nil }
+        guard index == 0, let gradient = try elementGradient(outputGradients[0], of: node, in: &builder) else {
+            return nil
+        }
         let shape = builder.shape(of: node.inputs[0])
         return try builder.emit(GatheringAdjoint(axis: axis, shape: shape), gradient, node.inputs[1])
+    }
+
+    /// The output's gradient, zero where the padding row was read.
+    private func elementGradient(_ gradient: ValueID?, of node: Node, in builder: inout GraphBuilder)
+        throws(GraphError) -> ValueID?
+    {
+        guard let gradient, let paddingRow else { return gradient }
+        let shape = builder.shape(of: node.inputs[0])
+        let indices = builder.shape(of: node.inputs[1])
+        let wrapped = try builder.emit(IndexWrapping(size: shape[axis]), node.inputs[1])
+        let aligned = try builder.view(wrapped, indices + [Int](repeating: 1, count: shape.count - axis - 1))
+        let padding = builder.addConstant(Constant([Int64(paddingRow)], shape: []))
+        let isPadding = try builder.compare(.equal, aligned, padding)
+        return try builder.select(isPadding, builder.scalar(0), gradient)
     }
 
     /// A trainable table read on axis 0 by the indices of each sample: an embedding.
@@ -68,7 +91,8 @@ public struct Gathering: ExecutableOperation, ElementMove {
         _ index: Int, of node: Node, outputGradients: [ValueID?], in builder: inout GraphBuilder
     ) throws(GraphError) -> any Site {
         let shape = builder.shape(of: node.inputs[0])
-        guard index == 0, axis == 0, let gradient = outputGradients[0] else {
+        guard index == 0, axis == 0, let gradient = try elementGradient(outputGradients[0], of: node, in: &builder)
+        else {
             throw .unsupported(
                 "no per-sample rule for a parameter looked up along axis \(axis); freeze it with --frozen")
         }

@@ -30,7 +30,7 @@ public enum IndexingOperators {
             try checkConstantIndices(constant.intValues, size: node.shape(data)[axis])
         }
         if axis > 0, isTrainedTable(data, indices, node) { return [try lookup(data, indices, axis: axis, in: &node)] }
-        return [try node.emit(Gathering(axis: axis), data, indices)]
+        return [try node.emit(Gathering(axis: axis, paddingRow: node.node.paddingRow), data, indices)]
     }
 
     /// Whether samples look up entries of a trainable tensor that is the same for all of them.

@@ -100,6 +100,20 @@ struct ProgramCalls {
         return index.graph.exporter.sources[String(arguments[place].dropFirst())]?.target
     }
 
+    /// A call that looks up rows of a table.
+    struct Lookup {
+        /// The row that gets no gradient.
+        var paddingRow: Int?
+    }
+
+    /// The lookup that a node was made of; nil if there is no call, or it does something else.
+    func lookup(of node: ImportedNode) -> Lookup? {
+        guard let call = Self.call(of: node), call.contains("aten.embedding.") else { return nil }
+        let arguments = Self.positionalArguments(of: call)
+        let row = arguments.count > 2 ? Int(arguments[2]) : nil
+        return Lookup(paddingRow: row.flatMap { $0 < 0 ? nil : $0 })
+    }
+
     /// Whether the program computed what bears the name, rather than held it; false where nobody says what it holds.
     func isComputed(_ name: String) -> Bool {
         let exporter = index.graph.exporter

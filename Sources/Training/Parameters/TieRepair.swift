@@ -40,6 +40,9 @@ public enum TieRepair {
             (graph, copies) = (heads.graph, heads.copies)
             notes += copies.map { "tied '\($0.name)' to '\($0.table)', of which it is a copy" }
         }
+        let padding = try PaddingRows.marked(in: graph)
+        graph = padding.graph
+        if let note = padding.note { notes.append(note) }
         if let note = try StaleConstants.note(on: graph) { notes.append(note) }
         return RepairedGraph(graph, split: split, restored: restored, untied: untied, copies: copies, notes: notes)
     }

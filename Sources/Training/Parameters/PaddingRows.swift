@@ -1,0 +1,58 @@
+import ONNXFormat
+import Operators
+import TensorGraph
+
+/// Finds the rows of embedding tables that the exported program did not train: PyTorch gives row `padding_idx` no gradient
+/// from lookups, and ONNX's `Gather` does not know of it.
+///
+/// Dynamo writes the program's call beside the node, and the call names the row. Where no call is written, as in
+/// TorchScript's files, the only row of zeros among others is taken for it: PyTorch starts it from zero, and it stays so.
+enum PaddingRows {
+    /// The graph with the rows noted at the nodes that look them up, and a line for the user where there are any.
+    /// - Throws: `ONNXFormatError` if a table that has to be looked at cannot be decoded.
+    static func marked(in graph: ImportedGraph) throws -> (graph: ImportedGraph, note: String?) {
+        var result = graph
+        let index = GraphIndex(graph)
+        let calls = ProgramCalls(index)
+        var found: [String] = []
+        var zeroRows: [String: Int?] = [:]
+        for (position, node) in graph.nodes.enumerated() {
+            guard node.operatorType == "Gather", node.domain.isEmpty, node.inputs.count == 2, readsRows(node),
+                let table = index.initializers[node.inputs[0]],
+                table.shape.count == 2, [.float32, .float16, .bfloat16].contains(table.dataType),
+                index.dependsOnData(node.inputs[1])
+            else { continue }
+            let row: Int?
+            if let lookup = calls.lookup(of: node) {
+                row = lookup.paddingRow
+            } else {
+                if zeroRows[table.name] == nil { zeroRows[table.name] = .some(zeroRow(of: try table.load())) }
+                row = zeroRows[table.name]!
+            }
+            guard let row, row < table.shape[0] else { continue }
+            result.nodes[position].paddingRow = row
+            let text = "row \(row) of '\(table.name)'"
+            if !found.contains(text) { found.append(text) }
+        }
+        if found.isEmpty { return (result, nil) }
+        let rows = found.joined(separator: ", ")
+        return (result, "not trained by lookups, as they are padding in the exported program: \(rows)")
+    }
+
+    private static func readsRows(_ node: ImportedNode) -> Bool {
+        switch node.attributes["axis"] {
+        case nil, .int(0)?: true
+        default: false
+        }
+    }
+
+    /// The only row of zeros.
+    private static func zeroRow(of table: Constant) -> Int? {
+        let (rows, width) = (table.type.shape[0], table.type.shape[1])
+        let values = table.bytes.bindMemory(to: Float.self)
+        guard table.type.elementType == .float32, rows > 1, width > 1 else { return nil }
+        let zeros = (0..<rows).lazy.filter { row in (0..<width).allSatisfy { values[row * width + $0] == 0 } }
+        let first = Array(zeros.prefix(2))
+        return first.count == 1 ? first[0] : nil
+    }
+}
