@@ -9,8 +9,10 @@ enum NormRule: String {
     /// Instantiated for the whole batch and summed from there.
     case kept = "instantiate, kept"
 
-    /// Multiply-adds that take as long as writing and reading one float of memory twice.
-    private static let memoryCost = 60.0
+    /// Multiply-adds that take as long as writing and reading one float twice: in memory, and where the gradients of a
+    /// batch stay in the caches.
+    private static let (memoryCost, cacheCost) = (60.0, 20.0)
+    private static let cachedBytes = 16.0 * 1024 * 1024
     /// A batch of per-sample gradients larger than this is never kept for speed alone.
     private static let largestKeptBytes = 128.0 * 1024 * 1024
 
@@ -19,7 +21,9 @@ enum NormRule: String {
         let keptBytes = cost.elements * 4 * Double(batchSize)
         // Keeping replaces the contraction, which costs as much as instantiating directly.
         let kept =
-            keptBytes <= largestKeptBytes ? cost.elements * memoryCost + cost.keep - cost.instantiate : .infinity
+            keptBytes <= largestKeptBytes
+            ? cost.elements * (keptBytes <= cachedBytes ? cacheCost : memoryCost) + cost.keep - cost.instantiate
+            : .infinity
         let ghost = cost.ghost ?? .infinity
         if kept <= min(ghost, cost.instantiate) { return .kept }
         return ghost <= cost.instantiate ? .ghost : .discarded
