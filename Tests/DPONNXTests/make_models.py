@@ -386,9 +386,11 @@ class Padded(nn.Module):
         self.tokens = nn.Embedding(7, 4, padding_idx=2)
         self.places = nn.Embedding(6, 4, padding_idx=0)
         self.kinds = nn.Embedding(3, 4)
+        self.steps = nn.Embedding(9, 4, padding_idx=1)
 
     def forward(self, tokens):
         x = self.tokens(tokens) + self.places(tokens % 6) + self.kinds(tokens % 3)
+        x = x + self.steps(torch.arange(tokens.shape[1]))
         return torch.tanh(x).mean(1) @ self.tokens.weight.T
 
 
@@ -582,7 +584,7 @@ models = {
     "tables": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, None),
     "tables_torchscript": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, 17),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
-    "padded": (Padded, lambda: {"tokens": tokens(7, 6)}, None, None, False, True),
+    "padded": (Padded, lambda: {"tokens": tokens(7, 6)}, None, None, True, True),
     "padded_torchscript": (Padded, lambda: {"tokens": tokens(7, 6)}, 17),
     "picked": (Picked, lambda: {"tokens": tokens(11, 5)}, None),
     "picked_torchscript": (Picked, lambda: {"tokens": tokens(11, 5)}, 17),

@@ -120,7 +120,7 @@ public struct Gathering: ExecutableOperation, ElementMove {
     }
 
     public func isInjective(inputs: [TensorType], constants: [Constant?]) -> Bool {
-        guard let indices = constants[1]?.int64Values else { return false }
+        guard paddingRow == nil, let indices = constants[1]?.int64Values else { return false }
         let entries = indices.compactMap { wrappedIndex($0, inputs[0].shape[axis]) }
         return entries.count == indices.count && Set(entries).count == entries.count
     }

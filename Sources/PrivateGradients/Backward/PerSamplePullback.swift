@@ -23,7 +23,7 @@ struct PerSamplePullback {
             let placement = SlicePlacement(
                 starts: [0] + operation.starts, steps: [1] + operation.steps, shape: [batchSize(in: builder)] + shape)
             return try builder.emit(placement, gradients)
-        case let operation as Gathering where index == 0:
+        case let operation as Gathering where index == 0 && operation.paddingRow == nil:
             let adjoint = GatheringAdjoint(axis: operation.axis + 1, shape: [batchSize(in: builder)] + shape)
             return try builder.emit(adjoint, gradients, node.inputs[1])
         case is Broadcasting:

@@ -9,10 +9,12 @@ enum NormRule: String {
     /// Instantiated for the whole batch and summed from there.
     case kept = "instantiate, kept"
 
-    /// Multiply-adds that take as long as writing and reading one float twice: in memory, and where the gradients of a
-    /// batch stay in the caches.
-    private static let (memoryCost, cacheCost) = (60.0, 20.0)
-    private static let cachedBytes = 16.0 * 1024 * 1024
+    /// Multiply-adds that take as long as writing and reading one float of memory twice.
+    private static let memoryCost = 60.0
+    /// The same for gradients so small, for a sample and for the batch, that caches hold them. Products of their sizes
+    /// run far below the processor's peak besides.
+    private static let cacheCost = 20.0
+    private static let (cachedElements, cachedBytes) = (65535.0, 16.0 * 1024 * 1024)
     /// A batch of per-sample gradients larger than this is never kept for speed alone.
     private static let largestKeptBytes = 128.0 * 1024 * 1024
 
@@ -20,10 +22,10 @@ enum NormRule: String {
     static func cheapest(_ cost: SiteCost, batchSize: Int) -> NormRule {
         let keptBytes = cost.elements * 4 * Double(batchSize)
         // Keeping replaces the contraction, which costs as much as instantiating directly.
+        let isCached = cost.elements <= cachedElements && keptBytes <= cachedBytes
         let kept =
             keptBytes <= largestKeptBytes
-            ? cost.elements * (keptBytes <= cachedBytes ? cacheCost : memoryCost) + cost.keep - cost.instantiate
-            : .infinity
+            ? cost.elements * (isCached ? cacheCost : memoryCost) + cost.keep - cost.instantiate : .infinity
         let ghost = cost.ghost ?? .infinity
         if kept <= min(ghost, cost.instantiate) { return .kept }
         return ghost <= cost.instantiate ? .ghost : .discarded

@@ -14,13 +14,13 @@ enum PaddingRows {
         var result = graph
         let index = GraphIndex(graph)
         let calls = ProgramCalls(index)
+        let discovery = ParameterDiscovery(index)
         var found: [String] = []
         var zeroRows: [String: Int?] = [:]
         for (position, node) in graph.nodes.enumerated() {
             guard node.operatorType == "Gather", node.domain.isEmpty, node.inputs.count == 2, readsRows(node),
                 let table = index.initializers[node.inputs[0]],
-                table.shape.count == 2, [.float32, .float16, .bfloat16].contains(table.dataType),
-                index.dependsOnData(node.inputs[1])
+                table.shape.count == 2, [.float32, .float16, .bfloat16].contains(table.dataType)
             else { continue }
             let row: Int?
             if let lookup = calls.lookup(of: node) {
@@ -29,7 +29,9 @@ enum PaddingRows {
                 if zeroRows[table.name] == nil { zeroRows[table.name] = .some(zeroRow(of: try table.load())) }
                 row = zeroRows[table.name]!
             }
-            guard let row, row < table.shape[0] else { continue }
+            guard let row, row < table.shape[0],
+                try discovery.finding(table, uses: index.uses(of: table.name)).isParameter
+            else { continue }
             result.nodes[position].paddingRow = row
             let text = "row \(row) of '\(table.name)'"
             if !found.contains(text) { found.append(text) }
