@@ -86,13 +86,18 @@ struct PositionMatrix {
         return total
     }
 
-    /// The sum over positions of ||x_t|| ||g_t||: how large a contraction of the two would be if nothing cancelled.
-    func productOfNorms(_ other: PositionMatrix, positions: Int) -> Double {
+    /// The sum over positions of ||x_t|| ||g_t||, how large a contraction of the two would be if nothing cancelled, and
+    /// the part of it that Grams may have lost.
+    func productOfNorms(_ other: PositionMatrix, positions: Int) -> (sum: Double, lost: Double) {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * positions) { squares in
             let own = squares.baseAddress!
             addSquares(positions: positions, into: own)
             other.addSquares(positions: positions, into: own + positions)
-            return (0..<positions).reduce(0) { $0 + (own[$1] * own[positions + $1]).squareRoot() }
+            return (0..<positions).reduce((0, 0)) { result, position in
+                let (x, g) = (own[position], own[positions + position])
+                let length = (x * g).squareRoot()
+                return (result.0 + length, min(x, g) < GhostNorm.smallestSquare ? result.1 + length : result.1)
+            }
         }
     }
 
@@ -145,6 +150,15 @@ enum GhostNorm {
     /// millionths; gradients of unrelated positions have norms of S^2 / T.
     private static func trusted(positions: Int) -> Double { max(1e-5, 0.03 / Double(positions)) }
 
+    /// Squares that are smaller may have lost digits, or all: sums stay zero until a term reaches 2^-126, the least
+    /// normal number, so that n features may lose n 2^-126. A million lose 2^-26 of this.
+    static let smallestSquare = 0x1p-80
+
+    /// Whether a sum of products of Grams, which would be `bound` without cancellation, lacks nothing that counts.
+    static func lacksNothing(_ sum: Double, lost: Double, of bound: Double) -> Bool {
+        lost * bound <= 0x1p-24 * sum.magnitude
+    }
+
     /// Rounding of a single-precision contraction of x and g, as a share of S: twice what is measured.
     private static let rounding = 0x1p-25
 
@@ -172,9 +186,6 @@ enum GhostNorm {
         /// The share in S of positions whose squares single precision does not hold.
         private var lost = 0.0
 
-        /// Squares that are smaller have lost digits, or all.
-        static let smallestSquare = 0x1p-110
-
         /// Counts a position with what it adds to S.
         mutating func add(squareOfX: Double, squareOfG: Double, isLost: Bool) {
             let length = max(0, squareOfX * squareOfG).squareRoot()
@@ -185,7 +196,7 @@ enum GhostNorm {
         /// Whether the sum has not cancelled, and lacks nothing that counts.
         func isTrusted(positions: Int) -> Bool {
             sum > 0 && sum.isFinite && sum >= trusted(positions: positions) * bound * bound
-                && lost * bound <= 0x1p-24 * sum
+                && lacksNothing(sum, lost: lost, of: bound)
         }
     }
 
@@ -204,7 +215,7 @@ enum GhostNorm {
             for row in 0..<rows.count {
                 let start = row * rows.count + row
                 let (squareOfX, squareOfG) = (Double(gramX[start]) + one, Double(gramG[start]))
-                let isLost = min(squareOfX, squareOfG) < GramSum.smallestSquare
+                let isLost = min(squareOfX, squareOfG) < smallestSquare
                 let position = firstRow + row
                 result.add(
                     squareOfX: isLost ? x.square(at: position) + one : squareOfX,
@@ -237,7 +248,7 @@ enum GhostNorm {
             x.contraction(g, rows: rows, positions: positions, into: buffer)
             sum += sumOfSquares(buffer, rows.count * g.features)
         }
-        let bound = x.productOfNorms(g, positions: positions)
+        let bound = x.productOfNorms(g, positions: positions).sum
         return widened(sum, bound, positions: positions)
     }
 

@@ -94,7 +94,8 @@ public func linearCrossScratchCount(positions1: Int, positions2: Int, d: Int, p:
 /// products[b] += scale * <x1_b^T g1_b, x2_b^T g2_b>_F = scale * sum_{s,t} (x1_s . x2_t)(g1_s . g2_t), for two uses of one
 /// weight [d,p]: x1:[B,T1,d], g1:[B,T1,p], x2:[B,T2,d], g2:[B,T2,p]. With scale 2 it is what the two uses' squared norms lack.
 ///
-/// If the sum is below 1e-5 S1 S2, S being that of `linearGhostNorms`, the sample's two gradients are instantiated instead.
+/// If the sum is below 1e-5 S1 S2, S being that of `linearGhostNorms`, or squares too small for single precision may count,
+/// the sample's two gradients are instantiated instead.
 public func linearCross(
     x1: UnsafePointer<Float>, g1: UnsafePointer<Float>, positions1: Int, x2: UnsafePointer<Float>,
     g2: UnsafePointer<Float>,
@@ -113,22 +114,26 @@ public func linearCross(
             pointer: g1 + sample * positions1 * p, stride: p, features: p, isFeatureMajor: false)
         let gradient2 = PositionMatrix(
             pointer: g2 + sample * positions2 * p, stride: p, features: p, isFeatureMajor: false)
-        let second = own + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
-        let packed = second + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
+        let gradientGram = own + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
+        let packed = gradientGram + min(positions1, GhostNorm.tile) * min(positions2, GhostNorm.tile)
         var sum = 0.0
         for firstRow in stride(from: 0, to: positions1, by: GhostNorm.tile) {
             let rows = firstRow..<min(positions1, firstRow + GhostNorm.tile)
             for firstColumn in stride(from: 0, to: positions2, by: GhostNorm.tile) {
                 let columns = firstColumn..<min(positions2, firstColumn + GhostNorm.tile)
                 input1.tileGram(input2, rows: rows, columns: columns, into: own, packed: packed)
-                gradient1.tileGram(gradient2, rows: rows, columns: columns, into: second, packed: packed)
-                sum += dot(own, second, rows.count * columns.count)
+                gradient1.tileGram(gradient2, rows: rows, columns: columns, into: gradientGram, packed: packed)
+                sum += dot(own, gradientGram, rows.count * columns.count)
             }
         }
-        let bound =
-            input1.productOfNorms(gradient1, positions: positions1)
-            * input2.productOfNorms(gradient2, positions: positions2)
-        if !(sum.magnitude >= 1e-5 * bound), bound != 0 {
+        let first = input1.productOfNorms(gradient1, positions: positions1)
+        let second = input2.productOfNorms(gradient2, positions: positions2)
+        let bound = first.sum * second.sum
+        let isTrusted =
+            sum.magnitude >= 1e-5 * bound
+            && GhostNorm.lacksNothing(sum, lost: first.lost, of: second.sum)
+            && GhostNorm.lacksNothing(sum, lost: second.lost, of: first.sum)
+        if !isTrusted, bound != 0 {
             sum = crossByInstantiation((input1, gradient1, positions1), (input2, gradient2, positions2), buffer: own)
         }
         products[sample] += scale * sum

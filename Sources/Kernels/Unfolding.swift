@@ -141,7 +141,8 @@ struct PhasePlane {
 }
 
 /// columns[channel * kernel + element][position] = the input that the element sees at the position, for `channels` planes
-/// of `input` and the output positions of `phases` (im2col). `plane` holds `PhasePlane.capacity` elements.
+/// of `input` and the output positions of `phases` (im2col). `plane` holds `PhasePlane.capacity` elements
+/// and is followed by the memory of `columns`: what is read behind its end is overwritten.
 func unfold(
     _ phases: PhasePlane, channels: Int, input: UnsafePointer<Float>, plane: UnsafeMutablePointer<Float>,
     columns: UnsafeMutablePointer<Float>, stride: Int

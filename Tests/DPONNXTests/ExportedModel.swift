@@ -10,7 +10,7 @@ struct ExportedModel: CustomStringConvertible, Sendable {
         "spatial_transformer", "tables", "tables_torchscript", "picked", "picked_torchscript", "repeated_torchscript",
         "masked_torchscript", "towers", "towers_torchscript", "turned", "grid_fixed", "gru_packed_fixed",
         "bags", "bags_fixed", "bags_torchscript", "gated_bags_fixed", "fresh", "reused", "branches",
-        "padded", "padded_torchscript",
+        "padded", "padded_torchscript", "spelled_torchscript",
     ].map(ExportedModel.init)
 
     let name: String

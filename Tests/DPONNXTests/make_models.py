@@ -378,6 +378,27 @@ class Bags(nn.Module):
         return self.head(torch.tanh(torch.cat(bags, 1)))
 
 
+class Spelled(nn.Module):
+    """Normalisations, activations and a softmax that are written out, by hand or by an exporter of an old opset."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.norm = nn.LayerNorm(8)
+        self.scale = nn.Parameter(torch.rand(8) + 0.5)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.norm(functional.gelu(self.first(x)))
+        x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.scale
+        x = self.second(x)
+        x = 0.5 * x * (1 + torch.tanh(0.7978845608 * (x + 0.044715 * x**3)))
+        x = functional.mish(self.third(x)) + functional.silu(x)
+        weights = torch.exp(x - x.amax(-1, keepdim=True))
+        weights = weights / weights.sum(-1, keepdim=True)
+        return self.head(torch.log(weights.clamp(min=1e-8)))
+
+
 class Padded(nn.Module):
     """Tables with a row that PyTorch does not train; one of them is a head as well, which trains it."""
 
@@ -584,6 +605,7 @@ models = {
     "tables": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, None),
     "tables_torchscript": (Tables, lambda: {"x": torch.randn(samples, 2, 3), "tokens": tokens(6, 3)}, 17),
     "tied": (Tied, lambda: {"tokens": tokens(11, 4)}, 17),
+    "spelled_torchscript": (Spelled, lambda: {"x": torch.randn(samples, 6)}, 13),
     "padded": (Padded, lambda: {"tokens": tokens(7, 6)}, None, None, True, True),
     "padded_torchscript": (Padded, lambda: {"tokens": tokens(7, 6)}, 17),
     "picked": (Picked, lambda: {"tokens": tokens(11, 5)}, None),

@@ -181,6 +181,20 @@ import Testing
         }
     }
 
+    /// Products too small for a normal number add up to what counts, beside one that is large enough or alone.
+    @Test(arguments: [0, Float(0x1p-55)]) func manySmallTermsAreCounted(large: Float) {
+        var random = SeededValues(14)
+        let (positions, d, p) = (4, 4, 1000)
+        let x = random.floats(positions * d).map { $0 * 0x1p60 }
+        var g = random.floats(positions * p).map { (1 + $0.magnitude) * 0x1p-65 }
+        for position in 0..<positions where large > 0 { g[position * p] = large }
+        let exact = gradients(x, g, 1, positions, d, p)[0].reduce(0) { $0 + $1 * $1 }
+        let norm = norms(x, g, [1, positions, d, p], bias: false, ghost: true, pool: pools[0], start: 0)[0]
+        #expect((norm - exact).magnitude < 1e-5 * exact, "\(norm) for \(exact)")
+        let product = crossProducts(x, g, positions, x, g, positions, batch: 1, d: d, p: p, pool: pools[0], start: 0)[0]
+        #expect((product - 2 * exact).magnitude < 1e-5 * 2 * exact, "\(product) for \(2 * exact)")
+    }
+
     @Test func badSampleSpoilsOnlyItself() {
         var random = SeededValues(11)
         let size = [4, 5, 7, 3]
@@ -210,17 +224,27 @@ import Testing
             let second = gradients(x2, g2, batch, positions2, d, p)
             let expected = (0..<batch).map { 5 + 2 * zip(first[$0], second[$0]).reduce(0) { $0 + $1.0 * $1.1 } }
             for pool in pools {
-                var out = [Double](repeating: 5, count: batch)
-                let count = linearCrossScratchCount(
-                    positions1: positions1, positions2: positions2, d: d, p: p, workers: pool.threadCount)
-                let stayed = withScratch(count) {
-                    linearCross(
-                        x1: x1, g1: g1, positions1: positions1, x2: x2, g2: g2, positions2: positions2, batch: batch,
-                        d: d, p: p, scale: 2, into: &out, scratch: $0, pool: pool)
-                }
-                #expect(stayed && error(out, expected) < 1e-5)
+                let found = crossProducts(
+                    x1, g1, positions1, x2, g2, positions2, batch: batch, d: d, p: p, pool: pool, start: 5)
+                #expect(error(found, expected) < 1e-5)
             }
         }
+    }
+
+    private func crossProducts(
+        _ x1: [Float], _ g1: [Float], _ positions1: Int, _ x2: [Float], _ g2: [Float], _ positions2: Int, batch: Int,
+        d: Int, p: Int, pool: ThreadPool, start: Double
+    ) -> [Double] {
+        var out = [Double](repeating: start, count: batch)
+        let count = linearCrossScratchCount(
+            positions1: positions1, positions2: positions2, d: d, p: p, workers: pool.threadCount)
+        let stayed = withScratch(count) {
+            linearCross(
+                x1: x1, g1: g1, positions1: positions1, x2: x2, g2: g2, positions2: positions2, batch: batch, d: d,
+                p: p, scale: 2, into: &out, scratch: $0, pool: pool)
+        }
+        #expect(stayed)
+        return out
     }
 
     @Test func sumsOfKeptGradients() {

@@ -105,6 +105,12 @@ import Testing
         return try b.multiply(centred, try b.unary(.reciprocal, deviation))
     }
 
+    private static func softmax(_ b: inout GraphBuilder, _ x: ValueID) throws -> ValueID {
+        let highest = try b.emit(Reduction(.max, axes: [2], keepsAxes: true), x)
+        let power = try b.unary(.exp, try b.subtract(x, highest))
+        return try b.divide(power, try b.emit(Reduction(.sum, axes: [2], keepsAxes: true), power))
+    }
+
     static let rows: [(any Operation, Double, Spelling)] = [
         (RowNormalization(axis: 2, isCentered: true, epsilon: 1e-5), 1, { b, x in try normalised(&b, x) }),
         (
@@ -121,11 +127,7 @@ import Testing
         ),
         (
             Softmax(.softmax, axis: 2), 3,
-            { b, x in
-                let highest = try b.emit(Reduction(.max, axes: [2], keepsAxes: true), x)
-                let power = try b.unary(.exp, try b.subtract(x, highest))
-                return try b.divide(power, try b.emit(Reduction(.sum, axes: [2], keepsAxes: true), power))
-            }
+            { b, x in try softmax(&b, x) }
         ),
     ]
 
@@ -135,7 +137,8 @@ import Testing
         #expect(found.map { AnyHashable($0) } == [AnyHashable(operation)])
     }
 
-    /// What resembles a known function stays as it is: another slope, another constant, what else is read.
+    /// What resembles a known function stays as it is: another slope, another constant, what else is read, and bounds and
+    /// addends that matter far away or to a logarithm.
     static let others: [Spelling] = [
         { b, x in try b.multiply(x, try b.unary(.sigmoid, try b.multiply(x, b.scalar(1.702)))) },
         { b, x in
@@ -152,10 +155,43 @@ import Testing
             let sigmoid = try b.unary(.sigmoid, x)
             return try b.add(try b.multiply(x, sigmoid), try b.unary(.square, sigmoid))
         },
+        { b, x in try b.add(try b.unary(.sigmoid, x), b.scalar(1e-8)) },
+        { b, x in try b.multiply(try b.unary(.clip(low: -100, high: 100), x), try b.unary(.sigmoid, x)) },
+        { b, x in
+            let power = try b.unary(.exp, x)
+            let sum = try b.emit(Reduction(.sum, axes: [2], keepsAxes: true), power)
+            return try b.divide(power, try b.add(sum, b.scalar(1e-9)))
+        },
     ]
 
     @Test(arguments: others.indices) func staysAsItIs(_ index: Int) throws {
         let (spelled, found) = try recognise(scale: 1, Self.others[index])
         #expect(found.map { AnyHashable($0) } == spelled.map { AnyHashable($0) })
+    }
+
+    /// A bound before or behind a known function stays, though none of the numbers tried may reach it.
+    static let bounded: [([any Operation], Spelling)] = [
+        (
+            [Unary(.silu), Unary(.clip(low: -1e9, high: 1e9))],
+            { b, x in try b.unary(.clip(low: -1e9, high: 1e9), try b.multiply(x, try b.unary(.sigmoid, x))) }
+        ),
+        (
+            [RowNormalization(axis: 2, isCentered: true, epsilon: 1e-5), Unary(.clip(low: -9, high: 9))],
+            { b, x in try b.unary(.clip(low: -9, high: 9), try normalised(&b, x)) }
+        ),
+        (
+            [Softmax(.softmax, axis: 2), Unary(.clip(low: 1e-8, high: 1))],
+            { b, x in try b.unary(.clip(low: 1e-8, high: 1), try softmax(&b, x)) }
+        ),
+        (
+            [Unary(.clip(low: -50, high: 50)), Softmax(.softmax, axis: 2)],
+            { b, x in try softmax(&b, try b.unary(.clip(low: -50, high: 50), x)) }
+        ),
+    ]
+
+    @Test(arguments: bounded.indices) func boundsStay(_ index: Int) throws {
+        let (operations, spelling) = Self.bounded[index]
+        let found = try recognise(scale: 1, spelling).found
+        #expect(found.map { AnyHashable($0) } == operations.map { AnyHashable($0) })
     }
 }

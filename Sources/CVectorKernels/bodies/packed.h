@@ -55,16 +55,16 @@ VK_INLINE void tile_product(int rows, int vectors, const float *a, int64_t a_row
 #define VK_TILE_CASE(n, a_row, a_column)                                                                  \
     case n: tile_product(n, 2, a, a_row, a_column, b, k, c, c_row, columns, adds); break;                 \
     case -n: tile_product(n, 1, a, a_row, a_column, b, k, c, c_row, columns, adds); break;
+#define VK_TILE_CASES_TO_6(a_row, a_column)                                                               \
+    VK_TILE_CASE(1, a_row, a_column) VK_TILE_CASE(2, a_row, a_column) VK_TILE_CASE(3, a_row, a_column)    \
+    VK_TILE_CASE(4, a_row, a_column) VK_TILE_CASE(5, a_row, a_column) VK_TILE_CASE(6, a_row, a_column)
 #if VK_TILE_ROWS > 6
 #define VK_TILE_CASES(a_row, a_column)                                                                    \
-    VK_TILE_CASE(1, a_row, a_column) VK_TILE_CASE(2, a_row, a_column) VK_TILE_CASE(3, a_row, a_column)    \
-    VK_TILE_CASE(4, a_row, a_column) VK_TILE_CASE(5, a_row, a_column) VK_TILE_CASE(6, a_row, a_column)    \
+    VK_TILE_CASES_TO_6(a_row, a_column)                                                                   \
     VK_TILE_CASE(7, a_row, a_column) VK_TILE_CASE(8, a_row, a_column) VK_TILE_CASE(9, a_row, a_column)    \
     VK_TILE_CASE(10, a_row, a_column) VK_TILE_CASE(11, a_row, a_column) VK_TILE_CASE(12, a_row, a_column)
 #else
-#define VK_TILE_CASES(a_row, a_column)                                                                    \
-    VK_TILE_CASE(1, a_row, a_column) VK_TILE_CASE(2, a_row, a_column) VK_TILE_CASE(3, a_row, a_column)    \
-    VK_TILE_CASE(4, a_row, a_column) VK_TILE_CASE(5, a_row, a_column) VK_TILE_CASE(6, a_row, a_column)
+#define VK_TILE_CASES VK_TILE_CASES_TO_6
 #endif
 
 static void tile(int64_t rows, const float *a, int64_t a_row, const float *b, int64_t k, float *c, int64_t c_row,
@@ -80,8 +80,6 @@ static void pack_panels(const float *b, int64_t b_row, int64_t b_column, int64_t
         if (columns < VK_PANEL) memset(to, 0, sizeof(float) * VK_PANEL * k);
         if (b_row == 1) {
             transpose_floats(from, b_column, to, VK_PANEL, columns, k);
-        } else if (b_column == 1 && columns == VK_PANEL) {
-            for (int64_t p = 0; p < k; p++) memcpy(to + p * VK_PANEL, from + p * b_row, sizeof(float) * VK_PANEL);
         } else if (b_column == 1) {
             for (int64_t p = 0; p < k; p++) {
                 for (int64_t j = 0; j < columns; j++) to[p * VK_PANEL + j] = from[p * b_row + j];

@@ -124,7 +124,7 @@ extension VocabularyHead {
         hasGradient: (Int) -> Bool
     ) -> GhostNorm.GramSum {
         let side = GhostNorm.tile
-        let smallest = GhostNorm.GramSum.smallestSquare
+        let smallest = GhostNorm.smallestSquare
         var result = GhostNorm.GramSum()
         for first in stride(from: 0, to: rowsPerSample, by: side) {
             let rows = first..<min(rowsPerSample, first + side)

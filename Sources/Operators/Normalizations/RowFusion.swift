@@ -7,24 +7,15 @@ extension GraphBuilder {
     /// nodes of their own.
     /// - Parameter loss: only what it depends on is looked at.
     public mutating func fuseRowOperations(before loss: ValueID) throws(GraphError) {
-        let readers = graph.readers(before: loss)
-        for node in graph.nodes
-        where node.operation is any ElementwiseOperation && readers[node.output] != nil {
-            guard let (operation, root) = SpelledOutRows.operation(computing: node.output, readers, in: graph) else {
-                continue
-            }
-            try replaceNode(computing: node.output, by: operation, [root])
-        }
+        try replaceSpelledOut(before: loss, by: SpelledOutRows.recognize)
     }
 }
 
 /// Operations on rows that kernels know and models spell out.
 private enum SpelledOutRows {
-    static func operation(computing result: ValueID, _ readers: [ValueID: [Node]], in graph: Graph) -> (
-        any Operation, ValueID
-    )? {
+    static func recognize(_ result: ValueID, _ readers: [ValueID: [Node]], _ graph: Graph) -> (any Operation, ValueID)?
+    {
         let shape = graph.type(of: result).shape
-        guard graph.type(of: result).elementType == .float32 else { return nil }
         var reduced: [Int]?
         let cones = ValueCone.all(endingAt: result, readers, in: graph) { node in
             guard let reduction = node.operation as? Reduction else {
@@ -44,35 +35,53 @@ private enum SpelledOutRows {
     }
 
     private static func operation(_ cone: ValueCone, _ shape: [Int], _ axis: Int, _ graph: Graph) -> (any Operation)? {
-        if axis == shape.count - 1, computes(Softmax(.softmax, axis: axis), cone, shape, axis, scales: [1, 10], graph) {
-            return Softmax(.softmax, axis: axis)
+        let rows = ProbeRows(count: shape[axis...].elementCount)
+        if axis == shape.count - 1 {
+            let operation = Softmax(.softmax, axis: axis)
+            if computes(operation, cone, shape, axis, rows.forSoftmax, graph) { return operation }
         }
         for epsilon in Set(cone.scalars) where epsilon > 0 && epsilon < 0.1 {
             for isCentered in [true, false] {
                 let operation = RowNormalization(axis: axis, isCentered: isCentered, epsilon: epsilon)
-                if computes(operation, cone, shape, axis, scales: [1, epsilon.squareRoot()], graph) {
-                    return operation
-                }
+                if computes(operation, cone, shape, axis, rows.forNormalization(epsilon), graph) { return operation }
             }
         }
         return nil
     }
 
-    /// Whether a cone computes what `operation` does, on one row of numbers of each scale.
     private static func computes(
-        _ operation: any Operation, _ cone: ValueCone, _ shape: [Int], _ axis: Int, scales: [Float], _ graph: Graph
+        _ operation: any Operation, _ cone: ValueCone, _ shape: [Int], _ axis: Int, _ rows: [[Float]], _ graph: Graph
     ) -> Bool {
-        let count = shape[axis...].elementCount
-        // Numbers from -1 to 1.5 without a pattern: multiples of the golden ratio, less their whole parts.
-        let row = (0..<count).map { index in
-            Float((Double(index + 1) * 0.618_033_988_749_894_9).truncatingRemainder(dividingBy: 1) * 2.5 - 1)
-        }
-        let rows = [scales.count] + shape[1..<axis].map { _ in 1 } + shape[axis...]
-        let argument = Constant(scales.flatMap { scale in row.map { scale * $0 } }, shape: rows)
+        let argument = Constant(
+            rows.flatMap(\.self), shape: [rows.count] + shape[1..<axis].map { _ in 1 } + shape[axis...])
         guard let types = try? operation.outputTypes(for: [argument.type]),
-            let expected = ConstantFolding.evaluator(operation, [argument], types)?[0].floatValues,
-            let found = cone.value(at: argument, in: graph)
+            let expected = ConstantFolding.evaluator(operation, [argument], types)?[0].floatValues
         else { return false }
-        return agree(found, expected)
+        return cone.computes(expected, at: argument, in: graph)
+    }
+}
+
+/// Rows of numbers at which operations on rows differ.
+private struct ProbeRows {
+    /// Numbers from -1 to 1.5 without a pattern: multiples of the golden ratio, less their whole parts.
+    private let mixed: [Float]
+    /// A single one: where normalised numbers are largest.
+    private let spike: [Float]
+
+    init(count: Int) {
+        mixed = (1...count).map { index in
+            Float((Double(index) * 0.618_033_988_749_894_9).truncatingRemainder(dividingBy: 1) * 2.5 - 1)
+        }
+        spike = (0..<count).map { $0 == count / 2 ? 1 : 0 }
+    }
+
+    /// So small that epsilon counts, and so large that it does not.
+    func forNormalization(_ epsilon: Float) -> [[Float]] {
+        [1, epsilon.squareRoot(), 1e4].map { scale in mixed.map { $0 * scale } } + [spike, spike.map { -$0 }]
+    }
+
+    /// Far from zero, where a bound or an addend to the sum of powers shows.
+    var forSoftmax: [[Float]] {
+        [1, 10, 1e3].map { scale in mixed.map { $0 * scale } } + [-60, 60].map { shift in mixed.map { $0 + shift } }
     }
 }

@@ -10,6 +10,7 @@ struct ValueCone {
     let result: ValueID
     /// In the order of the graph.
     private let nodes: [Node]
+    var nodeCount: Int { nodes.count }
     /// The numbers that the nodes compute with.
     let scalars: [Float]
 
@@ -53,18 +54,55 @@ struct ValueCone {
         return cones
     }
 
-    /// The result where the root is `argument`, which may differ from it in the sizes of axes that no node cares about.
-    func value(at argument: Constant, in graph: Graph) -> [Float]? {
+    /// Whether the result is `expected` where the root is `argument`, which may differ from the root in the sizes of axes
+    /// that no node cares about.
+    ///
+    /// If a value on the way is the same already, what comes behind it does something that the arguments do not show, as
+    /// a bound or a tiny addend before a logarithm do, and the answer is no.
+    func computes(_ expected: [Float], at argument: Constant, in graph: Graph) -> Bool {
         var known = [root: argument]
         for node in nodes {
             let inputs = node.inputs.compactMap { known[$0] ?? graph[$0].constant }
             guard inputs.count == node.inputs.count,
                 let types = try? node.operation.outputTypes(for: inputs.map(\.type)),
                 let results = ConstantFolding.evaluator(node.operation, inputs, types)
-            else { return nil }
+            else { return false }
             known[node.output] = results[0]
         }
-        return known[result]?.floatValues
+        let arguments = argument.floatValues
+        return known.allSatisfy { value, constant in
+            let isThere =
+                constant.type.elementType == .float32 && Self.agree(constant.floatValues, expected, at: arguments)
+            return isThere == (value == result)
+        }
+    }
+
+    /// Whether two ways to compute the same numbers in float32 agree. That one of them overflows on its way to a finite
+    /// number, far from zero, does not speak against it.
+    private static func agree(_ found: [Float], _ expected: [Float], at arguments: [Float]) -> Bool {
+        guard found.count == expected.count else { return false }
+        return found.indices.allSatisfy { index in
+            abs(found[index] - expected[index]) <= 2e-6 * max(1, abs(expected[index]))
+                || !found[index].isFinite && abs(arguments[index]) > 50
+        }
+    }
+}
+
+extension GraphBuilder {
+    /// Lets one node compute what several spell out, wherever `recognize` finds an operation and its operand for the
+    /// result of an elementwise node.
+    /// - Parameter loss: only what it depends on is looked at.
+    mutating func replaceSpelledOut(
+        before loss: ValueID,
+        by recognize: (_ result: ValueID, _ readers: [ValueID: [Node]], Graph) -> (any Operation, ValueID)?
+    ) throws(GraphError) {
+        let readers = graph.readers(before: loss)
+        for node in graph.nodes where node.operation is any ElementwiseOperation && readers[node.output] != nil {
+            guard type(of: node.output).elementType == .float32,
+                let (operation, operand) = recognize(node.output, readers, graph)
+            else { continue }
+            try replaceNode(computing: node.output, by: operation, [operand])
+        }
     }
 }
 
@@ -77,10 +115,4 @@ extension Graph {
     fileprivate func isRead(_ value: ValueID, onlyBy nodes: [Int: Node], _ readers: [ValueID: [Node]]) -> Bool {
         readers[value, default: []].allSatisfy { reader in nodes[place(of: reader.outputs[0])] != nil }
     }
-}
-
-/// Whether two ways to compute the same numbers in float32 agree.
-func agree(_ found: [Float], _ expected: [Float]) -> Bool {
-    found.count == expected.count
-        && zip(found, expected).allSatisfy { abs($0 - $1) <= 2e-6 * max(1, abs($1)) }
 }

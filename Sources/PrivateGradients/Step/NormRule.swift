@@ -14,7 +14,8 @@ enum NormRule: String {
     /// The same for gradients so small, for a sample and for the batch, that caches hold them. Products of their sizes
     /// run far below the processor's peak besides.
     private static let cacheCost = 20.0
-    private static let (cachedElements, cachedBytes) = (65535.0, 16.0 * 1024 * 1024)
+    private static let mostCachedElements = 65535.0
+    private static let mostCachedBytes = 16.0 * 1024 * 1024
     /// A batch of per-sample gradients larger than this is never kept for speed alone.
     private static let largestKeptBytes = 128.0 * 1024 * 1024
 
@@ -22,7 +23,7 @@ enum NormRule: String {
     static func cheapest(_ cost: SiteCost, batchSize: Int) -> NormRule {
         let keptBytes = cost.elements * 4 * Double(batchSize)
         // Keeping replaces the contraction, which costs as much as instantiating directly.
-        let isCached = cost.elements <= cachedElements && keptBytes <= cachedBytes
+        let isCached = cost.elements <= mostCachedElements && keptBytes <= mostCachedBytes
         let kept =
             keptBytes <= largestKeptBytes
             ? cost.elements * (isCached ? cacheCost : memoryCost) + cost.keep - cost.instantiate : .infinity

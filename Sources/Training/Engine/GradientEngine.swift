@@ -173,11 +173,11 @@ public final class GradientEngine {
         let rows = samples.map { data.rows(ofSample: $0) }
         let fitting = rows.filter { $0.count <= largest.shape.rowsPerSample }
         let part = fitting.isEmpty ? rows.joined().map { [$0] } : fitting
-        let samples = Array(part.prefix(largest.shape.samples))
-        try largest.feed(samples, clippingNorm: clippingNorm)
+        let batch = Array(part.prefix(largest.shape.samples))
+        try largest.feed(batch, clippingNorm: clippingNorm)
         largest.plan.run()
         // A run overwrites inputs that nobody reads any more.
-        try largest.feed(samples, clippingNorm: clippingNorm)
+        try largest.feed(batch, clippingNorm: clippingNorm)
         return largest.plan.runProfiled()
     }
 

@@ -42,7 +42,7 @@ public enum TieRepair {
         }
         let padding = try PaddingRows.marked(in: graph)
         graph = padding.graph
-        if let note = padding.note { notes.append(note) }
+        notes += padding.notes
         if let note = try StaleConstants.note(on: graph) { notes.append(note) }
         return RepairedGraph(graph, split: split, restored: restored, untied: untied, copies: copies, notes: notes)
     }
